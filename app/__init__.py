@@ -1,0 +1,1 @@
+"""rak-ingest: OTLP into ClickHouse, exact, bounded and accounted for. docs/architecture.md draws the rooms."""

@@ -1,0 +1,36 @@
+"""The configuration tree: frozen, validated once, each part handed its own section."""
+
+from app.settings.load import SOURCE_ORDER, load_settings
+from app.settings.tree import (
+    AccessSettings,
+    AgentSettings,
+    ClickHouseMode,
+    ClickHouseSettings,
+    LimitSettings,
+    LogFormat,
+    LogSettings,
+    QuerySettings,
+    RulesSettings,
+    ServerSettings,
+    Settings,
+    SpoolSettings,
+    StorageSettings,
+)
+
+__all__ = [
+    "SOURCE_ORDER",
+    "AccessSettings",
+    "AgentSettings",
+    "ClickHouseMode",
+    "ClickHouseSettings",
+    "LimitSettings",
+    "LogFormat",
+    "LogSettings",
+    "QuerySettings",
+    "RulesSettings",
+    "ServerSettings",
+    "Settings",
+    "SpoolSettings",
+    "StorageSettings",
+    "load_settings",
+]
