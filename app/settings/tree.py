@@ -64,7 +64,7 @@ class ServerSettings(_Section):
     max_buffer_bytes: int = Field(
         512 * MIB,
         ge=1 * MIB,
-        description="Memory for telemetry that is being read or waits for ClickHouse; beyond: 429.",
+        description="Memory for telemetry being read or waiting for ClickHouse; beyond: 429.",
     )
     drain_timeout_seconds: float = Field(30.0, ge=0, le=3600, description="How long a stop waits for what is unsent.")
 
@@ -174,8 +174,8 @@ class Settings(_Section):
     def _refuse_an_open_door(self) -> Self:
         if not _is_loopback(self.server.host) and not self.access.allow_anonymous:
             raise ValueError(
-                f"server.host = {self.server.host!r} is reachable from other machines and no credentials are configured; "
-                "use 127.0.0.1, or set access.allow_anonymous = true if something in front of it authenticates"
+                f"server.host = {self.server.host!r} is reachable from other machines and no credentials are "
+                "configured; use 127.0.0.1, or set access.allow_anonymous = true if something in front authenticates"
             )
         return self
 
