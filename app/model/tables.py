@@ -6,8 +6,8 @@ What runs through all of them:
 * `batch` and `row` give each row an address: the batch it was inserted with and its place in it, as received.
 * Ids are raw bytes; their hexadecimal names are ALIAS columns.
 * Attributes are a Map in the order received plus one letter a key in `…_types`: s string, i integer, d double,
-  b boolean, y bytes (base64), e empty, a array and m map as plain JSON, A and M the same as OTLP/JSON AnyValue text where
-  plain JSON would lose something (bytes, empty values, NaN and infinities, doubled keys).
+  b boolean, y bytes (base64), e empty, a array and m map as plain JSON, A and M the same as OTLP/JSON AnyValue
+  text where plain JSON would lose something (bytes, empty values, NaN and infinities, doubled keys).
 * `resource` and `scope` are JSON arrays of [key, letter, value text]; the empty string means the message was absent.
 * `residue` holds, as a JSON object, what OTLP said and no other column can say: unknown enum numbers, absent messages,
   an end before its start, entity references. It is the empty string for nearly every row.

@@ -1,0 +1,1 @@
+"""The doors for people: REST under /api/v1, health, metrics and documentation."""

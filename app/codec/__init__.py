@@ -1,0 +1,1 @@
+"""Bytes to columns and back: pure functions without I/O."""

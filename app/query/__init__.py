@@ -1,0 +1,1 @@
+"""From question to rows: SQL text with server-side parameters, and the shapes of the answers."""

@@ -1,0 +1,1 @@
+"""ClickHouse, wherever it runs: the only room that speaks to it."""
