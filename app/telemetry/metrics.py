@@ -27,7 +27,7 @@ RECORDS_STORED = Counter(
 )
 REQUESTS = Counter(
     "ingest_requests_total",
-    "Requests at the telemetry doors by outcome: ok, partial, undecodable, too_large, unsupported, busy, unavailable, …",
+    "Requests at the telemetry doors by outcome: ok, partial, undecodable, too_large, unsupported, busy, …",
     ("signal", "transport", "outcome"),
     registry=REGISTRY,
 )
