@@ -1,0 +1,19 @@
+"""`rak-ingest migrate`."""
+
+from __future__ import annotations
+
+import typer
+
+from app.cli.options import ConfigFile, settings_of
+from app.service import migrate_once
+from app.telemetry.logs import configure_logs
+
+
+def migrate(context: typer.Context, config_file: ConfigFile = None) -> None:
+    """Bring the schema to this version and the retention to the settings; `serve` does the same when it starts."""
+    settings = settings_of(context, config_file)
+    configure_logs(settings.log)
+    applied = migrate_once(settings)
+    for name in applied:
+        typer.echo(f"applied {name}")
+    typer.echo(f"{len(applied)} migrations applied; the schema is up to date")

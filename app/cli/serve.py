@@ -1,0 +1,16 @@
+"""`rak-ingest serve`."""
+
+from __future__ import annotations
+
+import typer
+
+from app.cli.options import ConfigFile, settings_of
+from app.service import run
+from app.telemetry.logs import configure_logs
+
+
+def serve(context: typer.Context, config_file: ConfigFile = None) -> None:
+    """Receive, store and answer until SIGTERM or Ctrl-C; a second one does not wait for what is unsent."""
+    settings = settings_of(context, config_file)
+    configure_logs(settings.log)
+    raise typer.Exit(run(settings))
