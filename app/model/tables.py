@@ -89,6 +89,15 @@ class Table:
         """The column of that name."""
         return next(column for column in self.columns if column.name == name)
 
+    def ttl(self, days: int) -> str:
+        """The TTL expression for a retention, as ClickHouse prints it.
+
+        It counts in 64 bits: a DateTime plus a long retention passes 2106, wraps, and servers before the cure
+        (ClickHouse/ClickHouse#102020) then delete the whole table.
+        """
+        clock = self.clock if self.column(self.clock).type == _TIME else f"toDateTime64({self.clock}, 0, 'UTC')"
+        return f"{clock} + toIntervalDay({days})"
+
 
 def _hex_or_empty(column: str, length: int) -> str:
     return f"if({column} = toFixedString('', {length}), '', lower(hex({column})))"
