@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from app.cli.config import config
+from app.cli.demo import demo
 from app.cli.migrate import migrate
 from app.cli.serve import serve
 from app.errors import ServiceError
@@ -24,6 +25,7 @@ program = typer.Typer(
 )
 program.command()(serve)
 program.command()(migrate)
+program.command()(demo)
 program.add_typer(config)
 
 
@@ -44,7 +46,7 @@ def _program(
             help="TOML, YAML or JSON file. Default: RAK_CONFIG_PATH, else ./config.toml if it is there.",
         ),
     ] = None,
-    show_version: Annotated[
+    show_version: Annotated[  # noqa: FBT002 - an option, not a positional argument
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The HTTP servers: uvicorn on sockets that are bound here, inside the service's own loop and without its signal handling."""
+"""The HTTP servers: uvicorn on sockets bound here, in the service's own loop, without its signal handling."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import errno
 import os
 import socket
 from collections.abc import AsyncGenerator, Generator
-from typing import Any, override
+from typing import Any
 
 import uvicorn
+from typing_extensions import override
 
 from app.errors import StartupFailed
 
@@ -88,7 +89,7 @@ async def http_server(application: Any, bound: socket.socket, *, grace_seconds: 
     )
     serving = asyncio.create_task(server.serve(sockets=[bound]), name=f"http {address_of(bound)}")
     try:
-        while not server.started and not serving.done():
+        while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn offers no event
             await asyncio.sleep(0.002)
         if serving.done():
             serving.result()
