@@ -18,6 +18,16 @@ from app.errors import StartupFailed
 
 _HISTORY_SECONDS = 900
 _CONVERSATIONS_SHARE = 0.25
+_LOOK = """Look at it:
+  curl '{api}/traces?limit=5'
+  curl '{api}/traces?service=payment&status=ERROR'
+  curl '{api}/agents'
+  curl '{api}/llm'
+  curl '{api}/logs?severity=ERROR&limit=5'
+or in SQL:
+  curl '{sql}' --data-binary \\
+    "SELECT llm_model, count() AS calls, sum(llm_input_tokens) AS tokens_in, avg(duration_ns) / 1e9 AS seconds
+     FROM spans WHERE operation_name = 'chat' GROUP BY llm_model FORMAT PrettyCompact\""""
 
 
 def demo(
@@ -45,19 +55,11 @@ def demo(
             f"{sender.failed} of {sender.spans} spans were not taken by {target}; see the service's log"
         )
     typer.echo(f"sent {traces} traces with {sender.spans} spans, {sender.logs} log records and metrics to {target}\n")
-    api = f"http://{host}:{settings.server.query_api_port}/api/v1"
-    sql = f"http://{host}:{settings.clickhouse.embedded_http_port}/?user={settings.clickhouse.reader_user}"
     typer.echo(
-        "Look at it:\n"
-        f"  curl '{api}/traces?limit=5'\n"
-        f"  curl '{api}/traces?service=payment&status=ERROR'\n"
-        f"  curl '{api}/agents'\n"
-        f"  curl '{api}/llm'\n"
-        f"  curl '{api}/logs?severity=ERROR&limit=5'\n"
-        "or in SQL:\n"
-        f"  curl '{sql}' --data-binary \\\n"
-        '    "SELECT llm_model, count() AS calls, sum(llm_input_tokens) AS tokens_in, avg(duration_ns) / 1e9 AS seconds\n'
-        "     FROM spans WHERE operation_name = 'chat' GROUP BY llm_model FORMAT PrettyCompact\""
+        _LOOK.format(
+            api=f"http://{host}:{settings.server.query_api_port}/api/v1",
+            sql=f"http://{host}:{settings.clickhouse.embedded_http_port}/?user={settings.clickhouse.reader_user}",
+        )
     )
 
 

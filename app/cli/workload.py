@@ -201,7 +201,7 @@ class Sender:
         for tracers in self._tracers.values():
             tracers.shutdown()
         for loggers in self._loggers.values():
-            loggers.shutdown()  # type: ignore[no-untyped-call]
+            loggers.shutdown()
         for meters in self._meters.values():
             meters.shutdown()
 
