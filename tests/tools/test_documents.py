@@ -41,7 +41,7 @@ def test_config_toml_shows_every_key(section: str, key: str) -> None:
     assert key in tomllib.loads(text)[section] or f"\n# {key} = " in text.split(f"[{section}]")[1].split("\n[")[0]
 
 
-@pytest.mark.parametrize("family", REGISTRY.collect(), ids=lambda family: family.name)
+@pytest.mark.parametrize("family", list(REGISTRY.collect()), ids=lambda family: str(family.name))
 def test_the_operating_page_has_every_metric(family: object) -> None:
     """A metric nobody explained helps nobody at night."""
     page = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
