@@ -158,20 +158,24 @@ class ValueReader:
                 return "y", b64encode(value.bytes_value).decode("ascii")
             case "array_value" | "kvlist_value":
                 try:
-                    plain = self._plain(value, 1)
-                    letter = "a" if kind == "array_value" else "m"
-                    return (letter, plain) if plain is not None else (letter.upper(), self._exact(value, 1))
+                    return self._container(value, "a" if kind == "array_value" else "m")
                 except _TooDeep:
                     raise Undecodable(
-                        f"{_place(key, where)} nests more than {self._max_depth} arrays and kvlists, "
+                        f"{_place(key, where)} nests arrays and kvlists {self._max_depth + 1} deep or more, "
                         f"limits.max_depth is {self._max_depth}",
                         field=where,
                     ) from None
             case _:
                 return "e", ""
 
-    def _plain(self, value: AnyValue, depth: int) -> str | None:  # noqa: PLR0911 - one a kind
-        """Plain JSON, or None if that would lose something. `depth` is that of `value` if it is a container."""
+    def _container(self, value: AnyValue, letter: str) -> tuple[str, str]:
+        try:
+            return letter, self._plain(value, 1)
+        except _Lossy:
+            return letter.upper(), self._exact(value, 1)
+
+    def _plain(self, value: AnyValue, depth: int) -> str:  # noqa: PLR0911 - one a kind
+        """Plain JSON; `depth` is that of `value` if it is a container. Raises _Lossy if something would be lost."""
         match value.WhichOneof("value"):
             case "string_value":
                 return encode_basestring(value.string_value)
@@ -179,29 +183,25 @@ class ValueReader:
                 return str(value.int_value)
             case "double_value":
                 number = repr(value.double_value)
-                return None if number in _NOT_A_NUMBER else number
+                if number in _NOT_A_NUMBER:
+                    raise _Lossy
+                return number
             case "bool_value":
                 return "true" if value.bool_value else "false"
             case "array_value":
                 self._check_depth(depth)
-                items = []
-                for item in value.array_value.values:
-                    text = self._plain(item, depth + 1)
-                    if text is None:
-                        return None
-                    items.append(text)
-                return f"[{','.join(items)}]"
+                return f"[{','.join([self._plain(item, depth + 1) for item in value.array_value.values])}]"
             case "kvlist_value":
                 self._check_depth(depth)
-                members = {}
-                for member in value.kvlist_value.values:
-                    text = self._plain(member.value, depth + 1)
-                    if text is None or member.key in members:
-                        return None
-                    members[member.key] = f"{encode_basestring(member.key)}:{text}"
-                return f"{{{','.join(members.values())}}}"
+                members = value.kvlist_value.values
+                if len({member.key for member in members}) < len(members):
+                    raise _Lossy
+                texts = [
+                    f"{encode_basestring(member.key)}:{self._plain(member.value, depth + 1)}" for member in members
+                ]
+                return f"{{{','.join(texts)}}}"
             case _:
-                return None
+                raise _Lossy
 
     def _exact(self, value: AnyValue, depth: int) -> str:  # noqa: PLR0911 - one a kind
         """OTLP/JSON of an AnyValue."""
@@ -257,6 +257,10 @@ class ValueReader:
 
 class _TooDeep(Exception):
     """A value is nested deeper than allowed; becomes Undecodable where its key is known."""
+
+
+class _Lossy(Exception):
+    """Plain JSON would not keep this value."""
 
 
 def _place(key: str, where: str) -> str:
