@@ -25,6 +25,12 @@ RECORDS_REJECTED = Counter(
 RECORDS_STORED = Counter(
     "ingest_records_stored_total", "Records whose insert ClickHouse has confirmed.", ("signal",), registry=REGISTRY
 )
+RECORDS_QUARANTINED = Counter(
+    "ingest_records_quarantined_total",
+    "Accepted records that ClickHouse refused for their data; the log and the notes in the quarantine folder say why.",
+    ("signal",),
+    registry=REGISTRY,
+)
 REQUESTS = Counter(
     "ingest_requests_total",
     "Requests at the telemetry doors by outcome: ok, partial, undecodable, too_large, unsupported, busy, …",
@@ -64,7 +70,8 @@ OLDEST_SECONDS = Gauge(
 )
 INSERT_ATTEMPTS = Counter(
     "ingest_insert_attempts_total",
-    "Inserts by outcome: stored, unavailable (retried), refused (set aside), misconfigured (retried slowly).",
+    "Inserts by outcome: stored, unavailable (retried), refused (set aside), misconfigured (retried slowly), "
+    "fault (a bug of ours, in the log; retried).",
     ("signal", "outcome"),
     registry=REGISTRY,
 )
