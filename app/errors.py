@@ -10,6 +10,7 @@ Rooms raise these; only the doors (receivers, api, cli) know what status each on
     │   ├── Undecodable          the bytes are not what their headers say
     │   ├── TooLarge             a limit on bytes, on either side of decompression
     │   ├── UnsupportedEncoding  a content type or content encoding we do not take
+    │   ├── MethodNotAllowed     a path that exists, asked in another way
     │   ├── InvalidQuery         a parameter of a question, by name
     │   └── NotFound             what was asked for is not there
     ├── Denied
@@ -18,6 +19,7 @@ Rooms raise these; only the doors (receivers, api, cli) know what status each on
     ├── Busy                     may pass: come back after `retry_after_seconds`
     │   ├── BufferFull           no room for this body now
     │   ├── RateLimited          this tenant's share is used up
+    │   ├── Stalled              the body stopped arriving
     │   ├── Draining             stopping; another instance may take it
     │   └── NotReady             starting, or the store is away
     └── StoreError               ClickHouse said no, or nothing
@@ -70,6 +72,10 @@ class UnsupportedEncoding(Rejected):
     """A content type or content encoding that is not taken here."""
 
 
+class MethodNotAllowed(Rejected):
+    """A path that exists, asked with another HTTP method."""
+
+
 class InvalidQuery(Rejected):
     """A parameter of a question; `field` is its name."""
 
@@ -108,6 +114,10 @@ class BufferFull(Busy):
 
 class RateLimited(Busy):
     """This tenant's share is used up."""
+
+
+class Stalled(Busy):
+    """The body stopped arriving; the sender may try again."""
 
 
 class Draining(Busy):
