@@ -5,7 +5,10 @@ Rooms raise these; only the doors (receivers, api, cli) know what status each on
     ServiceError
     ├── StartupFailed            the process cannot start: one sentence, exit code 1
     │   ├── SettingsInvalid      a key or a value of the configuration
-    │   └── MigrationFailed      the schema cannot be brought to this version
+    │   ├── MigrationFailed      the schema cannot be brought to this version
+    │   ├── PortUnavailable      a port is taken, or not ours to bind
+    │   ├── FolderUnusable       a folder is taken, full, or not ours to write
+    │   └── EngineFailed         the embedded ClickHouse is not installed, or did not come up
     ├── Rejected                 the sender's fault; sending it again changes nothing
     │   ├── Undecodable          the bytes are not what their headers say
     │   ├── TooLarge             a limit on bytes, on either side of decompression
@@ -46,6 +49,18 @@ class SettingsInvalid(StartupFailed):
 
 class MigrationFailed(StartupFailed):
     """The schema cannot be brought to this version."""
+
+
+class PortUnavailable(StartupFailed):
+    """Somebody else listens on a port, or we may not."""
+
+
+class FolderUnusable(StartupFailed):
+    """A folder belongs to a running instance, is full, or may not be written."""
+
+
+class EngineFailed(StartupFailed):
+    """The embedded ClickHouse is not installed, died during its start, or did not answer in time."""
 
 
 class Rejected(ServiceError):
