@@ -12,7 +12,6 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
-from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -130,12 +129,8 @@ def encode_part(part: Part, chunks: Sequence[Chunk]) -> bytes:
         chain.from_iterable(repeat(entry.request.received_unix_nano // _NANO, entry.rows) for entry in part.entries)
     )
     columns["row"] = range(part.first_row, part.first_row + rows)
-    order = row_order(table, columns)
-    if rows > 1:  # itemgetter of one index gives the item, not a tuple
-        in_order = itemgetter(*order)
-        columns = {name: in_order(values) for name, values in columns.items()}
     columns["batch"] = [part.batch] * rows
-    return encode_block(table.stored, columns, rows)
+    return encode_block(table.stored, columns, rows, row_order(table, columns))
 
 
 def first_key(signal: Signal, chunk: Chunk) -> dict[str, Any]:

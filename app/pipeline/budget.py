@@ -124,7 +124,8 @@ class Budget:
 
     def _free(self, signal: Signal) -> int:
         untouchable = sum(max(self._own_bytes - held, 0) for other, held in self._held.items() if other is not signal)
-        return self.limit_bytes - sum(self._held.values()) - untouchable
+        shared = self.limit_bytes - sum(self._held.values()) - untouchable
+        return max(shared, self._own_bytes - self._held[signal])  # its own share, even if another lane is overdrawn
 
     def _refuse_if_full(self, signal: Signal, size_bytes: int) -> None:
         missing = size_bytes - self._free(signal)
