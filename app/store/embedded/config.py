@@ -43,7 +43,7 @@ class Layout:
 
     @property
     def log(self) -> Path:
-        """Its log files: the engine may write them and not read them, since other users' statements are quoted there."""
+        """Its log files: the engine may write and not read them, since they quote other users' statements."""
         return self.root / "log"
 
     @property
@@ -103,14 +103,20 @@ def render_config(layout: Layout, *, host: str, http_port: int, native_port: int
             "tcp_port": native_port,
             "users_config": str(layout.users),
             "timezone": "UTC",
+            "log-level": "warning",  # clickhouse-local's name for logger.level
             "logger": {
-                "level": "warning",
                 "log": str(layout.log / "clickhouse.log"),
                 "errorlog": str(layout.log / "clickhouse.errors.log"),
                 "size": "20M",
                 "count": 2,
+                # These would report, with their stacks, that they may not read counters of the kernel: each new
+                # thread its own, the other one those of the control group.
+                "levels": {
+                    "logger": [{"name": name, "level": "none"} for name in ("ThreadStatus", "AsynchronousMetrics")]
+                },
             },
             "max_server_memory_usage": max_memory_bytes,
+            "memory_worker_use_cgroup": 0,  # it may not look there, and the cap above is what counts
             "mark_cache_size": cache,
             "index_mark_cache_size": cache,
             "primary_index_cache_size": cache,
@@ -146,9 +152,7 @@ def render_config(layout: Layout, *, host: str, http_port: int, native_port: int
     )
 
 
-def render_users(
-    logins: Logins, *, database: str, max_memory_bytes: int, also_databases: Iterable[str] = ()
-) -> str:
+def render_users(logins: Logins, *, database: str, max_memory_bytes: int, also_databases: Iterable[str] = ()) -> str:
     """The text of users.xml: who may log in, from loopback only, and what each may do.
 
     Args:
@@ -266,23 +270,23 @@ def _bounded(
         "query_profiler_real_time_period_ns": 0,
         "query_profiler_cpu_time_period_ns": 0,
     }
+    constraints: dict[str, _Value] = {name: {"min": least, "max": most} for name, (_, least, most) in ranges.items()}
+    constraints |= {name: {"const": ""} for name in fixed}
     return {
         **{name: value for name, (value, _, _) in ranges.items() if value is not None},
         **fixed,
-        # A client that went away needs no answer.
-        "cancel_http_readonly_queries_on_client_close": 1,
-        "constraints": {
-            **{name: {"min": least, "max": most} for name, (_, least, most) in ranges.items()},
-            **{name: {"const": ""} for name in fixed},
-        },
+        "cancel_http_readonly_queries_on_client_close": 1,  # who went away needs no answer
+        "constraints": constraints,
     }
 
 
 def _user(login: Login, profile: str, *grants: str, default_database: str) -> Mapping[str, _Value]:
     password = login.password.get_secret_value()
-    user: dict[str, _Value] = (
-        {"password_sha256_hex": hashlib.sha256(password.encode()).hexdigest()} if password else {"no_password": ""}
-    )
+    user: dict[str, _Value] = {}
+    if password:
+        user["password_sha256_hex"] = hashlib.sha256(password.encode()).hexdigest()
+    else:
+        user["no_password"] = ""
     if default_database:
         # Without it unqualified names are looked for among files (code 497). The migrating user has none: the
         # database may not be there yet, and a login into one that is not there is refused.

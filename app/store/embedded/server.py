@@ -34,7 +34,7 @@ from typing import Self
 import structlog
 from pydantic import SecretStr
 
-from app.errors import EngineFailed, FolderUnusable, PortUnavailable, StartupFailed
+from app.errors import EngineFailed, FolderUnusable, PortUnavailable, SettingsInvalid, StartupFailed
 from app.settings import ClickHouseSettings
 from app.store.contract import Login
 from app.store.embedded.config import Layout, Logins, render_config, render_users
@@ -113,14 +113,16 @@ class EmbeddedServer:
         """Take the folder, start the child and wait until it answers.
 
         Raises:
+            SettingsInvalid: The reader has the name of another user.
             PortUnavailable: A port is taken.
             FolderUnusable: The folder is taken by another instance, full, or not writable.
             EngineFailed: chdb-core is not installed, or the engine did not come up within the deadline.
         """
-        names = [login.user for login in (self.logins.migrate, self.logins.ingest, self.logins.query)]
-        if self.logins.reader.user in (*names, "default"):
-            raise EngineFailed(
-                f"clickhouse.reader_user = {self.logins.reader.user!r} is the name of a user of ours; choose another one"
+        ours = (self.logins.migrate.user, self.logins.ingest.user, self.logins.query.user, "default")
+        if self.logins.reader.user in ours:
+            raise SettingsInvalid(
+                f"clickhouse.reader_user = {self.logins.reader.user!r}: ClickHouse has a user of this name for the "
+                f"service itself; choose a name other than {', '.join(ours)}"
             )
         self._lock = await _take(self._layout)
         try:
@@ -199,7 +201,6 @@ class EmbeddedServer:
             _forget_configuration(self._layout)
         self.address = replace(self.address, http_port=ready.http_port, native_port=ready.native_port)
         self.version = ready.version
-        # Landlock's first version forbids every rename from folder to folder, and the engine lives by them; see `engine`.
         self.confined = ready.landlock > 0
 
     def _prepare(self) -> None:
@@ -211,8 +212,8 @@ class EmbeddedServer:
             free = shutil.disk_usage(layout.root).free
             if free < _LEAST_FREE_BYTES:
                 raise FolderUnusable(
-                    f"the disk of {layout.root} (clickhouse.path) is full: {free >> 20} MiB are free and ClickHouse needs "
-                    f"{_LEAST_FREE_BYTES >> 20} MiB to start; free some space or move clickhouse.path"
+                    f"the disk of {layout.root} (clickhouse.path) is full: {free >> 20} MiB are free and ClickHouse "
+                    f"needs {_LEAST_FREE_BYTES >> 20} MiB to start; free some space or move clickhouse.path"
                 )
             for folder in (layout.data, layout.data / "metadata", layout.run, layout.log):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -322,7 +323,7 @@ async def _spawn(library: Path, layout: Layout, address: Address) -> tuple[_Chil
             raise
 
 
-class _EndedEarly(Exception):  # noqa: N818 (says what happened)
+class _EndedEarly(Exception):
     """The engine closed its reports before it listened."""
 
 
@@ -334,7 +335,7 @@ async def _see_through(gate: socket.socket, layout: Layout, host: str) -> _Ready
     gate.shutdown(socket.SHUT_WR)  # go on
     _, http_port, native_port, version = await reports.take("listening")
     ready = _Ready(int(abi), int(http_port), int(native_port), version)
-    while not await _answers(host, ready.http_port):
+    while not await _answers(host, ready.http_port):  # noqa: ASYNC110 (another process: there is no event to await)
         await asyncio.sleep(0.01)
     return ready
 
@@ -374,7 +375,7 @@ async def _answers(host: str, port: int) -> bool:
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 writer.write(f"GET /ping HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
-                return b" 200 " in await reader.readline()
+                return b" 200 " in await reader.read()  # to the end, or the server logs a broken pipe
             finally:
                 writer.close()
                 with suppress(OSError):
