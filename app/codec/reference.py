@@ -1,0 +1,26 @@
+"""The reference decoder: the executable specification that faster decoders are judged by, and their fallback.
+
+Clear before fast. What it does stands in the modules it calls: `json_reader` and `protobuf` (bytes to messages),
+`traces`, `metrics`, `logs` (messages to rows), `values` (notation), `genai`, `series` and `reasons`.
+"""
+
+from __future__ import annotations
+
+from typing_extensions import override
+
+from app.codec.contract import Bounds, Decoder, Encoding
+from app.codec.json_reader import read_request
+from app.codec.protobuf import decode_message, parse_request
+from app.model import Chunk, Signal
+
+
+class ReferenceDecoder(Decoder):
+    """Decodes by the official protobuf messages."""
+
+    @override
+    def decode(self, signal: Signal, encoding: Encoding, body: bytes, bounds: Bounds) -> Chunk:
+        match encoding:
+            case Encoding.PROTOBUF:
+                return decode_message(parse_request(signal, body), bounds)
+            case Encoding.JSON:
+                return decode_message(read_request(signal, body), bounds)
