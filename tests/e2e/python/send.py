@@ -11,6 +11,7 @@ import sys
 import time
 from typing import Any
 
+from grpc import Compression as GrpcCompression
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.exporter.otlp.proto.grpc import _log_exporter as grpc_logs
 from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc_metrics
@@ -27,8 +28,6 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode, TraceFlags
-
-from grpc import Compression as GrpcCompression
 
 
 def main(mode: str, compression: str, http_url: str, grpc_address: str, service: str) -> None:
@@ -50,16 +49,18 @@ def main(mode: str, compression: str, http_url: str, grpc_address: str, service:
         0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331, is_remote=True, trace_flags=TraceFlags(1)
     )
     for i in range(5):
-        with tracer.start_as_current_span(
-            "POST /order",
-            kind=SpanKind.SERVER,
-            links=[Link(elsewhere, {"n": i})],
-            attributes={"http.response.status_code": 200 + i, "ok": True, "ratio": 0.5, "list": ["x", "y"]},
+        with (
+            tracer.start_as_current_span(
+                "POST /order",
+                kind=SpanKind.SERVER,
+                links=[Link(elsewhere, {"n": i})],
+                attributes={"http.response.status_code": 200 + i, "ok": True, "ratio": 0.5, "list": ["x", "y"]},
+            ),
+            tracer.start_as_current_span("charge", kind=SpanKind.CLIENT) as child,
         ):
-            with tracer.start_as_current_span("charge", kind=SpanKind.CLIENT) as child:
-                child.add_event("retry", {"attempt": 1})
-                if i == 0:
-                    child.set_status(StatusCode.ERROR, "declined")
+            child.add_event("retry", {"attempt": 1})
+            if i == 0:
+                child.set_status(StatusCode.ERROR, "declined")
 
     reader = PeriodicExportingMetricReader(exporters[1](**arguments[1]), export_interval_millis=600_000)
     meters = MeterProvider(resource=resource, metric_readers=[reader])
