@@ -38,8 +38,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from app.errors import Undecodable
 from app.model import Signal
 
-MAX_DEPTH: Final = 64
-"""AnyValues inside each other that are walked; keeps the recursion bounded whatever `limits.max_depth` says."""
+MAX_DEPTH: Final = 66
+"""AnyValues inside each other that are walked: the recursion is bounded here. The rule is `limits.max_depth`, which is
+at most 64 containers and one value in the innermost; the decoder that knows it speaks first."""
 
 Request = ExportTraceServiceRequest | ExportMetricsServiceRequest | ExportLogsServiceRequest
 """The whole body of one export request."""
@@ -55,6 +56,7 @@ _REQUESTS: Final[dict[Signal, type[Request]]] = {
 _IDS: Final = frozenset({"trace_id", "span_id", "parent_span_id"})
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _SPECIAL: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_LONGEST_QUOTE: Final = 64
 _TO_STANDARD: Final = str.maketrans("-_", "+/")
 
 
@@ -98,8 +100,12 @@ class _Misfit(Exception):
 
 
 def _shown(value: Any) -> str:
-    text = orjson.dumps(value).decode()
-    return text if len(text) <= 64 else f"{text[:60]}…"
+    if value.__class__ is dict:
+        return "an object"
+    if value.__class__ is list:
+        return "a list"
+    cut = value.__class__ is str and len(value) > _LONGEST_QUOTE
+    return orjson.dumps(f"{value[:_LONGEST_QUOTE]}…" if cut else value).decode()
 
 
 def _misfit(value: Any, wanted: str) -> _Misfit:
