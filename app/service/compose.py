@@ -25,7 +25,6 @@ from typing import Any
 import structlog
 import uvloop
 
-from app.access import ANONYMOUS, Principal
 from app.api import create_api
 from app.codec.reference import ReferenceDecoder
 from app.errors import ServiceError, StoreUnavailable
@@ -48,6 +47,7 @@ from app.telemetry import metrics
 _log = structlog.get_logger("rak.service")
 
 _PING_SECONDS = 1.0
+_HEALTH_SECONDS = 0.25
 _RETRY_SECONDS = 2.0
 _GRACE_SECONDS = 10.0
 
@@ -316,18 +316,25 @@ async def _telemetry_doors(
 ) -> AsyncGenerator[str]:
     """Open 4317 to 4319; the value is the gRPC address. Leaving lets requests in flight finish."""
     server = settings.server
-    otlp = OtlpHttp(pipeline, server, authenticate=_anyone)
     async with (
-        http_server(otlp, sockets.otlp, grace_seconds=_GRACE_SECONDS),
+        http_server(OtlpHttp(pipeline, server), sockets.otlp, grace_seconds=_GRACE_SECONDS),
         http_server(PprofHttp(), sockets.pprof, grace_seconds=_GRACE_SECONDS),
-        OtlpGrpc(pipeline, server, authenticate=_anyone, is_ready=lambda: readiness.is_ready) as grpc,
+        OtlpGrpc(pipeline, server) as grpc,
     ):
-        yield f"{server.host}:{grpc.port}"
+        port = await grpc.start(server.host, server.otlp_grpc_port)
+        async with _background(_report_health(grpc, readiness)):
+            yield f"[{server.host}]:{port}" if ":" in server.host else f"{server.host}:{port}"
+        await grpc.stop(grace_seconds=_GRACE_SECONDS)
 
 
-def _anyone(_headers: Mapping[str, str]) -> Principal:
-    """Without configured credentials everybody is the one anonymous principal."""
-    return ANONYMOUS
+async def _report_health(grpc: OtlpGrpc, readiness: Readiness) -> None:
+    """Keep `grpc.health.v1` at what `/ready` says."""
+    told = False
+    while True:
+        if readiness.is_ready != told:
+            told = not told
+            await grpc.report_serving(is_serving=told)
+        await asyncio.sleep(_HEALTH_SECONDS)
 
 
 async def _is_up_to_date(schema: ClickHouse, settings: Settings, readiness: Readiness, stop: _Stop) -> bool:

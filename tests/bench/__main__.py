@@ -232,7 +232,7 @@ def machine() -> str:
         platform.machine(),
     )
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{os.cpu_count()} × {model}, {gigabytes:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} x {model}, {gigabytes:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}"
 
 
 def main() -> None:
