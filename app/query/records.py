@@ -51,7 +51,7 @@ def value(letter: str, text: str) -> Any:
 
 
 def attributes(stored: Any, letters: str) -> dict[str, Any]:
-    """A Map as read, with its letters, as one object. Rows that somebody inserted by SQL may lack letters: all texts."""
+    """A Map as read, with its letters, as one object; all texts if letters are missing, as in rows inserted by SQL."""
     keys, values = stored
     if len(letters) != len(keys):
         return dict(zip(keys, values, strict=True))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from app.access import TenantId
 from app.errors import NotFound
@@ -131,15 +131,15 @@ class Sessions:
         """
         narrow((), ask.filters)
         turn = self.reader.turn(ask, f"session {session}", ROW_KEY, whole=True)
-        extent = await self._extent(ask.tenant, session, turn.window)
-        scope = _scope(ask.tenant, session, extent, turn.window)
+        named = await self._extent(ask.tenant, session, turn.window)
+        scope = scope_of(ask.tenant, session, named, turn.window)
         described = await self.reader.fetch(summary(scope), rows=1)
         found = await self.reader.fetch(steps(scope, turn), rows=turn.limit + 1)
         page = turn.page(exact(SPANS, found), row_key)
         span = _span_of_logs(scope, turn, page, found)
         logged = await self.reader.fetch(logs(scope, span, self.reader.max_rows + 1), rows=self.reader.max_rows + 1)
         return Story(
-            _described(session, described[0], extent),
+            _described(session, described[0], named),
             page,
             exact(LOGS, logged[: self.reader.max_rows]),
             logs_truncated=len(logged) > self.reader.max_rows,
@@ -148,10 +148,9 @@ class Sessions:
     async def _extent(self, tenant: TenantId, session: str, window: Window) -> Window:
         """From the first to the last record that names the session."""
         times: list[int] = []
-        for table in (SPANS, LOGS):
-            parameters = within(window) | {"tenant": tenant, "session": session}
-            sql = fill(_EXTENT, table=table.name, conditions=IN_WINDOW)
-            (row,) = await self.reader.fetch(Statement(sql, parameters), rows=1)
+        table: Literal["spans", "logs"]
+        for table in ("spans", "logs"):
+            (row,) = await self.reader.fetch(extent(table, tenant, session, window), rows=1)
             if row["spans"]:
                 times += [row["first_unix_nano"], row["last_unix_nano"]]
         if not times or not session:
@@ -160,18 +159,19 @@ class Sessions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scope:
+class Scope:
     """What belongs to a session: when it ran, and where its unnamed spans may lie."""
 
     parameters: dict[str, Any]
     window: Window
 
 
-def _scope(tenant: TenantId, session: str, extent: Window, asked: Window) -> _Scope:
+def scope_of(tenant: TenantId, session: str, extent: Window, asked: Window) -> Scope:
+    """What belongs to a session that is named between the two ends of `extent`."""
     # Spans that do not name the session may begin before and end after those that do; an hour is generous.
     start = max(asked.start_unix_nano, extent.start_unix_nano - HOUR_NS)
     end = min(asked.end_unix_nano, extent.end_unix_nano + HOUR_NS, LAST_UNIX_NANO)
-    return _Scope(
+    return Scope(
         {
             "tenant": tenant,
             "session": session,
@@ -182,7 +182,13 @@ def _scope(tenant: TenantId, session: str, extent: Window, asked: Window) -> _Sc
     )
 
 
-def summary(scope: _Scope) -> Statement:
+def extent(table: Literal["spans", "logs"], tenant: TenantId, session: str, window: Window) -> Statement:
+    """The SELECT that says when records named a session."""
+    parameters = within(window) | {"tenant": tenant, "session": session}
+    return Statement(fill(_EXTENT, table=table, conditions=IN_WINDOW), parameters)
+
+
+def summary(scope: Scope) -> Statement:
     """The SELECT that sums up a session."""
     return Statement(
         fill(_SUMMARY, conditions=[*IN_WINDOW, _BELONGS], calls=MODEL_CALLS, names=MOST_NAMES),
@@ -190,7 +196,7 @@ def summary(scope: _Scope) -> Statement:
     )
 
 
-def steps(scope: _Scope, turn: Turn) -> Statement:
+def steps(scope: Scope, turn: Turn) -> Statement:
     """The SELECT that reads a page of its spans."""
     parameters = scope.parameters | within(scope.window) | {"limit": turn.limit + 1}
     conditions = [*IN_WINDOW, _BELONGS]
@@ -201,7 +207,7 @@ def steps(scope: _Scope, turn: Turn) -> Statement:
     return Statement(sql, parameters)
 
 
-def logs(scope: _Scope, window: Window, limit: int) -> Statement:
+def logs(scope: Scope, window: Window, limit: int) -> Statement:
     """The SELECT that reads its log records in a part of the story."""
     parameters = scope.parameters | within(window) | {"limit": limit}
     sql = fill(
@@ -214,7 +220,7 @@ def logs(scope: _Scope, window: Window, limit: int) -> Statement:
     return Statement(sql, parameters)
 
 
-def _span_of_logs(scope: _Scope, turn: Turn, page: Page[dict[str, Any]], found: list[dict[str, Any]]) -> Window:
+def _span_of_logs(scope: Scope, turn: Turn, page: Page[dict[str, Any]], found: list[dict[str, Any]]) -> Window:
     """The time between this page's first step and the next page's: each log record is on one page."""
     start = page.items[0]["timestamp"] if turn.after and page.items else scope.window.start_unix_nano
     end = scope.window.end_unix_nano

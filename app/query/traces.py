@@ -189,19 +189,18 @@ class Traces:
         turn = self.reader.turn(
             ask, f"trace {trace_id}", ROW_KEY, default_limit=MAX_SPANS, max_limit=MAX_SPANS, whole=True
         )
-        bounds = await self._bounds(ask.tenant, [trace_id])
-        described = await self.reader.fetch(summaries(ask.tenant, [trace_id], bounds), rows=1)
+        times = await self._bounds(ask.tenant, [trace_id])
+        described = await self.reader.fetch(summaries(ask.tenant, [trace_id], times), rows=1)
         if not described:
             raise NotFound(f"there is no trace {trace_id}", field="trace_id")
-        found = await self.reader.fetch(whole(ask.tenant, trace_id, bounds, turn), rows=turn.limit + 1)
+        found = await self.reader.fetch(whole(ask.tenant, trace_id, times, turn), rows=turn.limit + 1)
         page = turn.page(exact(SPANS, found), row_key)
         ran = Window(described[0]["start_unix_nano"], described[0]["end_unix_nano"])
         return Trace(_summary(described[0]), Page(page.items, ran, page.next_cursor, page.truncated))
 
     async def _bounds(self, tenant: TenantId, trace_ids: Sequence[str]) -> Window:
         """When the spans of these traces start; all time if the companion table does not know them all."""
-        statement = Statement(_BOUNDS.strip(), {"tenant": tenant, "trace_ids": list(trace_ids)})
-        (row,) = await self.reader.fetch(statement, rows=1)
+        (row,) = await self.reader.fetch(bounds(tenant, trace_ids), rows=1)
         if row["traces"] < len(trace_ids):
             return _ALL_TIME
         # The table keeps whole seconds, rounded down.
@@ -227,6 +226,11 @@ def candidates(ask: Ask, turn: Turn) -> Statement:
         conditions.append("s.timestamp <= fromUnixTimestamp64Nano({after_time:Int64}, 'UTC')")
         having = _AFTER
     return Statement(fill(_CANDIDATES, conditions=[*IN_WINDOW, *conditions], having=having), parameters)
+
+
+def bounds(tenant: TenantId, trace_ids: Sequence[str]) -> Statement:
+    """The SELECT that says when traces ran, to the second."""
+    return Statement(_BOUNDS.strip(), {"tenant": tenant, "trace_ids": list(trace_ids)})
 
 
 def summaries(tenant: TenantId, trace_ids: Sequence[str], window: Window) -> Statement:
