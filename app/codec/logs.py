@@ -26,6 +26,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from typing_extensions import override
 
 from app.codec.contract import Bounds
+from app.codec.genai import Promotion
 from app.codec.reasons import Reason, RecordRejected, quoted
 from app.codec.records import NO_SPAN_ID, NO_TRACE_ID, Origin, RecordReader, Row, residue_text
 from app.model import LOGS, Chunk, Table
@@ -55,6 +56,7 @@ def decode_logs(request: ExportLogsServiceRequest, bounds: Bounds) -> Chunk:
 
 class _LogReader(RecordReader[LogRecord]):
     table: ClassVar[Table] = LOGS
+    promotion: ClassVar[Promotion] = Promotion(LOGS)
 
     @override
     def name(self, record: LogRecord, origin: Origin) -> str:

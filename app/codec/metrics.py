@@ -45,6 +45,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 from typing_extensions import override
 
 from app.codec.contract import Bounds
+from app.codec.genai import Promotion
 from app.codec.reasons import Reason, RecordRejected, quoted
 from app.codec.records import Origin, RecordReader, Row, check_ids, lists_of, residue_text
 from app.codec.series import series_id
@@ -91,7 +92,7 @@ _OTHER_KINDS: Final[Row] = {
     "negative_bucket_counts": [],
     "quantiles.quantile": [],
     "quantiles.value": [],
-    **lists_of(_EXEMPLAR_COLUMNS, []),
+    **{column: [] for column in _EXEMPLAR_COLUMNS},
 }
 
 
@@ -117,6 +118,7 @@ def decode_metrics(request: ExportMetricsServiceRequest, bounds: Bounds) -> Chun
 
 class _PointReader(RecordReader[Point]):
     table: ClassVar[Table] = METRICS
+    promotion: ClassVar[Promotion] = Promotion(METRICS)
 
     def metric(self, metric: Metric, scope: Origin) -> None:
         """Read all points of a metric."""
@@ -253,8 +255,12 @@ def _presence(point: HistogramDataPoint | ExponentialHistogramDataPoint) -> int:
 
 
 def _summary(point: SummaryDataPoint) -> Row:
-    quantiles = [(quantile.quantile, quantile.value) for quantile in point.quantile_values]
-    return {"count": point.count, "sum": point.sum, **lists_of(("quantiles.quantile", "quantiles.value"), quantiles)}
+    return {
+        "count": point.count,
+        "sum": point.sum,
+        "quantiles.quantile": [quantile.quantile for quantile in point.quantile_values],
+        "quantiles.value": [quantile.value for quantile in point.quantile_values],
+    }
 
 
 def _exponential_histogram(point: ExponentialHistogramDataPoint) -> Row:

@@ -5,7 +5,6 @@ A body without bytes is a request without records. Unknown fields are ignored, a
 
 from __future__ import annotations
 
-from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -14,29 +13,26 @@ from app.codec.contract import Bounds
 from app.codec.logs import decode_logs
 from app.codec.metrics import decode_metrics
 from app.codec.traces import decode_traces
-from app.errors import Undecodable
+from app.codec.wire import parse
 from app.model import Chunk, Signal
 
 Request = ExportTraceServiceRequest | ExportMetricsServiceRequest | ExportLogsServiceRequest
 """The whole body of one export request."""
 
 
-def parse_request(signal: Signal, body: bytes) -> Request:
-    """The message that a protobuf body holds.
+def parse_request(signal: Signal, body: bytes, max_depth: int) -> Request:
+    """The message that a protobuf body holds; see `app.codec.wire.parse`.
 
     Raises:
-        Undecodable: It is no such message.
+        Undecodable: It holds no such message.
     """
-    try:
-        match signal:
-            case Signal.TRACES:
-                return ExportTraceServiceRequest.FromString(body)
-            case Signal.METRICS:
-                return ExportMetricsServiceRequest.FromString(body)
-            case Signal.LOGS:
-                return ExportLogsServiceRequest.FromString(body)
-    except DecodeError as error:
-        raise Undecodable(f"The body is not protobuf: {error}") from error
+    match signal:
+        case Signal.TRACES:
+            return parse(ExportTraceServiceRequest, body, max_depth)
+        case Signal.METRICS:
+            return parse(ExportMetricsServiceRequest, body, max_depth)
+        case Signal.LOGS:
+            return parse(ExportLogsServiceRequest, body, max_depth)
 
 
 def decode_message(message: Request, bounds: Bounds) -> Chunk:

@@ -27,9 +27,8 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import orjson
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.common.v1.common_pb2 import ArrayValue, InstrumentationScope, KeyValue, KeyValueList
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from app.codec.contract import Bounds
@@ -50,7 +49,6 @@ NO_TRACE_ID: Final = bytes(16)
 NO_SPAN_ID: Final = bytes(8)
 
 _NO_ATTRIBUTES: Final = AttributeTexts([], [], "")
-_CONTAINERS: Final = frozenset({"ArrayValue", "KeyValueList"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +76,16 @@ class RecordReader(ABC, Generic[Record]):
     Attributes:
         bounds: Limits and times.
         values: Reads attributes under those limits.
-        promotion: The GenAI mapping of this signal.
+        table: Where the rows go.
+        promotion: The GenAI mapping of that table.
     """
 
     table: ClassVar[Table]
+    promotion: ClassVar[Promotion]
 
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
         self.values = ValueReader(bounds.limits)
-        self.promotion = Promotion(self.table)
         self._rows: list[Row] = []
         self._rejections = Rejections()
 
@@ -219,18 +218,21 @@ class RecordReader(ABC, Generic[Record]):
         limit = self.bounds.limits.max_depth
         while stack:
             current, depth, key = stack.pop()
-            kind = current.DESCRIPTOR.name
-            if kind in _CONTAINERS:
+            if isinstance(current, ArrayValue | KeyValueList):
                 depth += 1
                 if depth > limit:
                     raise Undecodable(
                         f"{quoted(key)} nests arrays and kvlists {depth} deep or more, limits.max_depth is {limit}"
                     )
-            elif kind == "KeyValue" and depth == 0:
-                key = current.key  # type: ignore[attr-defined] # the name above says so
             for field, value in current.ListFields():
-                if field.type == FieldDescriptor.TYPE_MESSAGE:
-                    stack += [(child, depth, key) for child in (value if field.is_repeated else (value,))]
+                if field.message_type is None:
+                    continue
+                for child in value if field.is_repeated else (value,):
+                    if not isinstance(child, KeyValue):
+                        stack.append((child, depth, key))
+                    # A rejected record may have a million of them: scalars are not worth a step.
+                    elif child.value.HasField("kvlist_value") or child.value.HasField("array_value"):
+                        stack.append((child.value, depth, key if depth else child.key))
 
 
 def residue_text(origin: Origin, own: Mapping[str, object] | None) -> str:
@@ -240,9 +242,7 @@ def residue_text(origin: Origin, own: Mapping[str, object] | None) -> str:
 
 
 def lists_of(columns: Sequence[str], items: Sequence[tuple[object, ...]]) -> Row:
-    """The columns of repeated messages: for each column the list of its values, in their order."""
-    if not items:
-        return {column: [] for column in columns}
+    """The columns of one or more repeated messages: for each column the list of its values, in their order."""
     return {column: list(values) for column, values in zip(columns, zip(*items, strict=True), strict=True)}
 
 

@@ -1,6 +1,6 @@
 """The reference decoder: the executable specification that faster decoders are judged by, and their fallback.
 
-Clear before fast. What it does stands in the modules it calls: `json_reader` and `protobuf` (bytes to messages),
+Clear before fast. What it does stands in the modules it calls: `json_reader` and `wire` (bytes to messages),
 `traces`, `metrics`, `logs` (messages to rows), `values` (notation), `genai`, `series` and `reasons`.
 """
 
@@ -21,6 +21,6 @@ class ReferenceDecoder(Decoder):
     def decode(self, signal: Signal, encoding: Encoding, body: bytes, bounds: Bounds) -> Chunk:
         match encoding:
             case Encoding.PROTOBUF:
-                return decode_message(parse_request(signal, body), bounds)
+                return decode_message(parse_request(signal, body, bounds.limits.max_depth), bounds)
             case Encoding.JSON:
                 return decode_message(read_request(signal, body), bounds)

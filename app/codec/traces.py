@@ -23,6 +23,7 @@ each one's attributes; the number of links, then each one's ids (empty, or 16 an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -30,6 +31,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from typing_extensions import override
 
 from app.codec.contract import Bounds
+from app.codec.genai import Promotion
 from app.codec.reasons import Reason, RecordRejected, quoted
 from app.codec.records import NO_SPAN_ID, NO_TRACE_ID, Origin, RecordReader, Row, check_ids, lists_of, residue_text
 from app.model import SPANS, Chunk, Table
@@ -53,6 +55,9 @@ _LINK_COLUMNS: Final = (
     "links.attributes_types",
     "links.dropped_attributes_count",
 )
+# What most spans have there. The lists are shared and only ever read.
+_NO_EVENTS: Final[Row] = {column: [] for column in _EVENT_COLUMNS}
+_NO_LINKS: Final[Row] = {column: [] for column in _LINK_COLUMNS}
 
 
 def decode_traces(request: ExportTraceServiceRequest, bounds: Bounds) -> Chunk:
@@ -77,6 +82,7 @@ def decode_traces(request: ExportTraceServiceRequest, bounds: Bounds) -> Chunk:
 
 class _SpanReader(RecordReader[Span]):
     table: ClassVar[Table] = SPANS
+    promotion: ClassVar[Promotion] = Promotion(SPANS)
 
     @override
     def name(self, record: Span, origin: Origin) -> str:
@@ -93,8 +99,8 @@ class _SpanReader(RecordReader[Span]):
         return {
             **origin.columns,
             **self.promotion.of_record(attributes, origin.promoted, record.name),
-            **self._events(record),
-            **self._links(record),
+            **(self._events(record.events) if record.events else _NO_EVENTS),
+            **(self._links(record.links) if record.links else _NO_LINKS),
             "timestamp": start,
             "duration_ns": max(end - start, 0),
             "trace_id_bytes": record.trace_id,
@@ -114,9 +120,8 @@ class _SpanReader(RecordReader[Span]):
             "residue": residue_text(origin, _residue(record)),
         }
 
-    def _events(self, span: Span) -> Row:
+    def _events(self, events: Sequence[Span.Event]) -> Row:
         """The columns of the events, one list each."""
-        events = span.events
         limit = self.bounds.limits.max_events
         if len(events) > limit:
             raise RecordRejected(Reason.TOO_MANY_EVENTS, f"{len(events)} events, limits.max_events is {limit}")
@@ -134,9 +139,8 @@ class _SpanReader(RecordReader[Span]):
             )
         return lists_of(_EVENT_COLUMNS, rows)
 
-    def _links(self, span: Span) -> Row:
+    def _links(self, links: Sequence[Span.Link]) -> Row:
         """The columns of the links, one list each."""
-        links = span.links
         limit = self.bounds.limits.max_links
         if len(links) > limit:
             raise RecordRejected(Reason.TOO_MANY_LINKS, f"{len(links)} links, limits.max_links is {limit}")

@@ -116,12 +116,12 @@ class ValueReader:
             key = attribute.key
             if len(key) > self._surely_short_key:
                 self._check_key(key, where)
-            # The common kinds stand here and not behind a call: this loop is the price of a span.
             value = attribute.value
-            kind = value.WhichOneof("value")
-            if kind == "string_value":
-                letter, text = "s", value.string_value
-            elif kind == "int_value":
+            # The common kinds stand here and not behind a call: this loop is the price of a span. A string that is not
+            # empty can only be the kind that is set.
+            if text := value.string_value:
+                letter = "s"
+            elif (kind := value.WhichOneof("value")) == "int_value":
                 letter, text = "i", str(value.int_value)
             else:
                 letter, text = self._uncommon(value, kind, key, where)
@@ -146,10 +146,6 @@ class ValueReader:
 
     def _uncommon(self, value: AnyValue, kind: str | None, key: str, where: str) -> tuple[str, str]:  # noqa: PLR0911 - one a kind
         match kind:
-            case "string_value":
-                return "s", value.string_value
-            case "int_value":
-                return "i", str(value.int_value)
             case "double_value":
                 return "d", double_text(value.double_value)
             case "bool_value":
@@ -165,6 +161,10 @@ class ValueReader:
                         f"limits.max_depth is {self._max_depth}",
                         field=where,
                     ) from None
+            case "string_value":
+                return "s", value.string_value
+            case "int_value":
+                return "i", str(value.int_value)
             case _:
                 return "e", ""
 
