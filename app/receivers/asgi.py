@@ -75,6 +75,15 @@ class Exchange:
         client = scope.get("client")
         self.peer = f"{client[0]}:{client[1]}" if client else ""
 
+    def check_declared_length(self, limit_bytes: int) -> None:
+        """Look at Content-Length before anything is read.
+
+        Raises:
+            TooLarge: It is more than `limit_bytes`.
+        """
+        if self.content_length is not None and self.content_length > limit_bytes:
+            raise _too_large(limit_bytes)
+
     async def read_body(self, limit_bytes: int, hold: Callable[[int], None]) -> bytes:
         """Read the whole body.
 
@@ -87,8 +96,6 @@ class Exchange:
             Stalled: The sender was too slow.
             Disconnected: The sender went away.
         """
-        if self.content_length is not None and self.content_length > limit_bytes:
-            raise _too_large(limit_bytes)
         pieces = io.BytesIO()
         loop = asyncio.get_running_loop()
         end = loop.time() + self._patience.body_seconds

@@ -81,6 +81,8 @@ class OtlpHttp:
                 f"taken are {', '.join(Encoding)}"
             )
         compression = content_encoding(exchange.headers.get("content-encoding", ""))
+        # Before room is asked for: a body that will never fit must not be told to come back.
+        exchange.check_declared_length(self._settings.max_request_bytes)
         with self._intake.admit(door.signal, exchange.content_length or 0) as reservation:
             body = await exchange.read_body(self._settings.max_request_bytes, reservation.grow)
             metrics.REQUEST_BYTES.labels(door.signal.value).inc(len(body))
