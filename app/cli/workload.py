@@ -180,7 +180,7 @@ class Sender:
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
-        self._exporter = _CountingSpans(f"{endpoint}/v1/traces", compression=Compression.Gzip)
+        self._exporters: list[_CountingSpans] = []
         self._tracers: dict[str, TracerProvider] = {}
         self._loggers: dict[str, LoggerProvider] = {}
         self._meters: dict[str, MeterProvider] = {}
@@ -190,7 +190,7 @@ class Sender:
     @property
     def failed(self) -> int:
         """Spans that the service did not take."""
-        return self._exporter.failed
+        return sum(exporter.failed for exporter in self._exporters)
 
     def __enter__(self) -> Self:
         return self
@@ -259,7 +259,8 @@ class Sender:
             return
         resource = Resource.create({"service.name": service, "service.version": "1.4.2", "service.namespace": "shop"})
         tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
-        tracers.add_span_processor(BatchSpanProcessor(self._exporter, max_queue_size=65_536))
+        self._exporters.append(_CountingSpans(f"{self._endpoint}/v1/traces", compression=Compression.Gzip))
+        tracers.add_span_processor(BatchSpanProcessor(self._exporters[-1], max_queue_size=65_536))
         loggers = LoggerProvider(resource=resource, shutdown_on_exit=False)
         logs = OTLPLogExporter(f"{self._endpoint}/v1/logs", compression=Compression.Gzip)
         loggers.add_log_record_processor(BatchLogRecordProcessor(logs, max_queue_size=65_536))

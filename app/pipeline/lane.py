@@ -146,7 +146,7 @@ class Lane:
         """Take all rows of a request; `held_bytes` are in the budget for it and the lane's from now on."""
         if self._open is None:
             self._open = OpenBatch(self._now())
-            self._timer = asyncio.get_running_loop().call_later(self._bounds.seconds, self._seal_if_due)
+            self._set_timer(self._bounds.seconds)
         self._open.append(request, chunk, held_bytes)
         if self._bounds.is_full(self._open):
             self.seal()
@@ -225,8 +225,16 @@ class Lane:
     def _seal_if_due(self) -> None:
         if self._open is None or len(self._under_way) > _UNDER_WAY:
             return  # `flush` asks again after each batch
-        if self._bounds.seconds_left(self._open, self._now()) <= 0:
+        seconds_left = self._bounds.seconds_left(self._open, self._now())
+        if seconds_left <= 0:
             self.seal()
+        else:  # a loop whose clock ticks in milliseconds (uvloop) may call early
+            self._set_timer(seconds_left)
+
+    def _set_timer(self, seconds: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._seal_if_due)
 
     async def _deliver(self, batch: _Sealed) -> None:
         """Store a batch; if it is refused, store its halves, down to the requests at fault, which are set aside."""
