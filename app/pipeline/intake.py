@@ -14,12 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
-from app.codec.contract import Bounds, Decoder, Encoding
+from app.codec.contract import Bounds, Decoder
 from app.errors import Busy, Draining, NotReady
 from app.model import Chunk, Signal, table_of
 from app.pipeline.backoff import Backoff
 from app.pipeline.budget import Budget, Holding
 from app.pipeline.contract import Accepted, Request
+from app.pipeline.footprint import decoded_bytes, estimated_bytes
 from app.pipeline.lane import Lane, SealBounds
 from app.pipeline.quarantine import Quarantine
 from app.settings import Settings
@@ -34,11 +35,6 @@ INLINE_BYTES = 64 << 10
 
 _BATCH_FRACTION = 8
 """A batch is sealed when it holds this part of the whole budget, so that several are always under way."""
-
-# What a request's records take while they are Python values, body included; measured by
-# tests/unit/pipeline/test_footprint.py, which fails when these drift from the truth by more than half.
-_BYTES_A_BODY_BYTE = {Encoding.PROTOBUF: 4, Encoding.JSON: 3}
-_BYTES_A_ROW = {Signal.TRACES: 1500, Signal.METRICS: 2000, Signal.LOGS: 1200}
 
 
 class Pipeline:
@@ -172,7 +168,7 @@ class Pipeline:
 
     async def _accept(self, request: Request) -> Accepted:
         signal = request.signal
-        held_bytes = len(request.body) * _BYTES_A_BODY_BYTE[request.encoding]
+        held_bytes = estimated_bytes(request.encoding, len(request.body))
         self._budget.keep(signal, held_bytes)
         if len(request.body) <= INLINE_BYTES:
             try:
@@ -182,7 +178,7 @@ class Pipeline:
                 raise
         else:
             chunk = await self._decode_in_thread(request, held_bytes)
-        size_bytes = held_bytes + chunk.rows * _BYTES_A_ROW[signal] if chunk.rows else 0
+        size_bytes = decoded_bytes(chunk, request.encoding, len(request.body))
         try:
             if self._is_closed:
                 raise Draining("the service has stopped")

@@ -44,19 +44,18 @@ class LineDecoder:
 
     Attributes:
         gate: While it is cleared, decoding stands still.
-        decoded: How many bodies were decoded.
+        spoil: What is done to each chunk.
     """
 
     gate: threading.Event = field(default_factory=threading.Event)
-    decoded: int = 0
+    spoil: Callable[[Chunk], None] = lambda chunk: None
 
     def __post_init__(self) -> None:
         self.gate.set()
 
     def decode(self, signal: Signal, encoding: Encoding, body: bytes, bounds: Bounds) -> Chunk:
         assert self.gate.wait(30)
-        self.decoded += 1
-        if body == b"garbage":
+        if body.strip() == b"garbage":
             raise Undecodable("the body is not lines")
         rejections = Rejections()
         lines = body.decode().split()
@@ -67,7 +66,9 @@ class LineDecoder:
         columns = {column.name: [default_of(column.type) for _ in services] for column in table_of(signal).decoded}
         columns["service_name"] = list(services)
         columns["timestamp"] = [bounds.received_unix_nano] * len(services)
-        return Chunk(signal, len(services), columns, rejections)
+        chunk = Chunk(signal, len(services), columns, rejections)
+        self.spoil(chunk)
+        return chunk
 
 
 @dataclass(frozen=True)

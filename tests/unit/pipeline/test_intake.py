@@ -24,7 +24,7 @@ from app.errors import (
     StoreUnavailable,
     Undecodable,
 )
-from app.model import Signal
+from app.model import Chunk, Signal
 from app.pipeline.backoff import Backoff
 from app.pipeline.intake import INLINE_BYTES, Pipeline
 from app.settings import Settings
@@ -133,11 +133,7 @@ async def test_a_request_without_rows_holds_nothing(body: str) -> None:
 async def test_an_undecodable_body_holds_nothing(padding: str) -> None:
     """It is refused, and its estimate given back."""
 
-    class Refusing(LineDecoder):
-        def decode(self, *arguments: Any) -> Any:
-            raise Undecodable("no")
-
-    async with running(ScriptedStore(), Refusing()) as pipeline:
+    async with running(ScriptedStore()) as pipeline:
         with pytest.raises(Undecodable):
             await pipeline.accept(request("garbage" + padding))
         await until(lambda: held(pipeline) == 0)
@@ -312,15 +308,12 @@ async def test_parts_of_a_refused_batch_are_retried_under_their_own_token(tmp_pa
 async def test_a_request_that_cannot_be_encoded_is_set_aside(tmp_path: Path) -> None:
     """A decoder that gives a wrong value stops neither its batch nor its lane."""
 
-    class Wrong(LineDecoder):
-        def decode(self, *arguments: Any) -> Any:
-            chunk = super().decode(*arguments)
-            if "s2_" in chunk.columns["service_name"]:
-                chunk.columns["severity_number"][0] = "high"
-            return chunk
+    def spoil(chunk: Chunk) -> None:
+        if "s2_" in chunk.columns["service_name"]:
+            chunk.columns["severity_number"][0] = "high"
 
     store = ScriptedStore()
-    async with running(store, Wrong(), spool=tmp_path, batch_size=3) as pipeline:
+    async with running(store, LineDecoder(spoil=spoil), spool=tmp_path, batch_size=3) as pipeline:
         for number in range(3):
             await pipeline.accept(request(f"s{number + 1}_"))
         assert await pipeline.drain(5) == {}
