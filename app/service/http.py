@@ -14,6 +14,7 @@ import uvicorn
 from typing_extensions import override
 
 from app.errors import StartupFailed
+from app.receivers.plain_http import PlainHttpProtocol
 
 # Exporters send every 5 s by default: a shorter keep-alive would close connections just as they are used again.
 _KEEP_ALIVE_SECONDS = 120
@@ -75,7 +76,7 @@ async def http_server(application: Any, bound: socket.socket, *, grace_seconds: 
     server = _Server(
         uvicorn.Config(
             application,
-            http="httptools",
+            http=PlainHttpProtocol,
             ws="none",
             lifespan="off",
             interface="asgi3",
