@@ -167,7 +167,7 @@ def render_users(logins: Logins, *, database: str, max_memory_bytes: int, also_d
             "profiles": {
                 "default": {},
                 "engine": _engine_profile(),
-                "writer": {"async_insert": 0, "allow_introspection_functions": 0},
+                "writer": {"async_insert": 0, **_no_python()},
                 "query": _bounded(
                     seconds=30,
                     max_seconds=86_400,
@@ -194,7 +194,13 @@ def render_users(logins: Logins, *, database: str, max_memory_bytes: int, also_d
                     "grants": {"query": list(_ENGINE_GRANTS)},
                 },
                 logins.migrate.user: _user(
-                    logins.migrate, "writer", *_on(databases, "ALL"), "SELECT ON system.*", default_database=""
+                    logins.migrate,
+                    "writer",
+                    *_on(databases, "ALL"),
+                    "SELECT ON system.*",
+                    # Engines over files and addresses need rights on those as well, which it does not have.
+                    "TABLE ENGINE ON *",
+                    default_database="",
                 ),
                 logins.ingest.user: _user(
                     logins.ingest,
@@ -234,6 +240,11 @@ def _engine_profile() -> Mapping[str, _Value]:
     }
 
 
+def _no_python() -> Mapping[str, _Value]:
+    # The wheel's table function Python() looks into this very interpreter; called over HTTP it ends the process.
+    return {"allow_python_table_function": 0, "constraints": {"allow_python_table_function": {"const": ""}}}
+
+
 def _bounded(
     *, seconds: int, max_seconds: int, memory_bytes: int, max_memory_bytes: int, queries: int
 ) -> Mapping[str, _Value]:
@@ -242,7 +253,7 @@ def _bounded(
     Rows are not bounded: Grafana asks for a trace without a LIMIT. Each range has a `min`, since 0 means "without
     bound" and a `max` alone would let it pass.
     """
-    ranges = {
+    ranges: Mapping[str, tuple[int | None, int | str, int]] = {
         # name: (value or None for ClickHouse's own, least, most)
         "max_execution_time": (seconds, "0.001", max_seconds),
         "max_memory_usage": (memory_bytes, 1, max_memory_bytes),
@@ -262,6 +273,7 @@ def _bounded(
         "readonly": 2,
         "allow_ddl": 0,
         "allow_introspection_functions": 0,
+        "allow_python_table_function": 0,
         "max_memory_usage_for_user": max_memory_bytes,
         "max_temporary_data_on_disk_size_for_user": 4 * _GIB,
         "max_concurrent_queries_for_user": queries,
