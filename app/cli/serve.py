@@ -6,11 +6,12 @@ import typer
 
 from app.cli.options import ConfigFile, settings_of
 from app.service import run
+from app.settings import LogFormat
 from app.telemetry.logs import configure_logs
 
 
 def serve(context: typer.Context, config_file: ConfigFile = None) -> None:
     """Receive, store and answer until SIGTERM or Ctrl-C; a second one does not wait for what is unsent."""
     settings = settings_of(context, config_file)
-    configure_logs(settings.log)
+    configure_logs(settings.log.level, as_json=settings.log.format is LogFormat.JSON)
     raise typer.Exit(run(settings))

@@ -11,13 +11,17 @@ import sys
 
 import structlog
 
-from app.settings import LogFormat, LogSettings
 
 _QUIET = ("uvicorn.access", "uvicorn.error", "asyncio", "aiohttp.access")
 
 
-def configure_logs(settings: LogSettings) -> None:
-    """Set up logging for the whole process; call it once, first."""
+def configure_logs(level: str, *, as_json: bool) -> None:
+    """Set up logging for the whole process; call it once, first.
+
+    Args:
+        level: The least level that is written: debug, info, warning or error.
+        as_json: One JSON object a line; else lines for people.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -25,7 +29,7 @@ def configure_logs(settings: LogSettings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: structlog.typing.Processor
-    if settings.format is LogFormat.JSON:
+    if as_json:
         renderer = structlog.processors.JSONRenderer()
         shared.append(structlog.processors.format_exc_info)
     else:
@@ -48,6 +52,6 @@ def configure_logs(settings: LogSettings) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(settings.level.upper())
+    root.setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -32,6 +32,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode, TraceFl
 
 def main(mode: str, compression: str, http_url: str, grpc_address: str, service: str) -> None:
     arguments: list[dict[str, Any]]
+    exporters: tuple[Any, Any, Any]
     if mode == "http":
         squeeze = Compression.Gzip if compression == "gzip" else Compression.NoCompression
         arguments = [{"endpoint": f"{http_url}/v1/{s}", "compression": squeeze} for s in ("traces", "metrics", "logs")]
