@@ -243,7 +243,7 @@ def main() -> None:
     parser.add_argument("--reads", type=int, default=50, help="times each question is asked")
     parser.add_argument("--output", type=Path, default=Path("build/bench.json"))
     options = parser.parse_args()
-    console = Console()
+    console = Console(width=150)
     phases = [
         ("traces, 512 spans", [payloads.spans(512, seed) for seed in range(1, 9)]),
         ("traces, 10 spans", [payloads.spans(10, seed) for seed in range(1, 9)]),
@@ -265,7 +265,7 @@ def main() -> None:
                 time.sleep(0.1)
         with console.status("reading"):
             latencies = reads(service, options.reads)
-        size = service.sql("SELECT sum(bytes_on_disk) / sum(rows) FROM system.parts WHERE active AND table = 'spans'")
+        size = service.sql("SELECT total_bytes / total_rows FROM system.tables WHERE name = 'spans'")
     console.print(table("write", [asdict(each) for each in throughput]))
     console.print(table("read", [asdict(each) for each in latencies]))
     console.print(f"spans on disk: {float(size):.0f} bytes a span", highlight=False)
