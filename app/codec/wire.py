@@ -19,7 +19,10 @@ from app.errors import Undecodable
 M = TypeVar("M", bound=Message)
 
 _CONTAINERS: Final = frozenset({"ArrayValue", "KeyValueList"})
-_EFFORT: Final = 16  # bytes that may be parsed for one byte of the body until the search for the place is given up
+# Each level of the descent parses what is below it once more. So many bytes may be parsed for one byte of the body, and
+# so many in any case, until the search for the place is given up: senders of rubbish do not decide about our time.
+_EFFORT: Final = 8
+_FREE_EFFORT: Final = 16 * 2**20
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _FIXED: Final = {_FIXED64: 8, _FIXED32: 4}
@@ -76,7 +79,7 @@ class _Field(NamedTuple):
 
 def _fill(message: Message, body: bytes, max_depth: int, first_error: DecodeError) -> None:
     """Parse `body` into `message`, level by level where need be. Iterative: the depth is the sender's choice."""
-    effort = _EFFORT * len(body)
+    effort = _EFFORT * len(body) + _FREE_EFFORT
     stack = _parts(_Part(message, body, "", 0))
     while stack:
         part = stack.pop()
