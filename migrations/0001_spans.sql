@@ -1,4 +1,4 @@
--- Spans: what a service did in a time range, so by tenant, service and time; one trace is found by the bloom filter on its id.
+-- Spans: what a service did in a time range, so by tenant, service and time; one trace by the bloom filter on its id.
 CREATE TABLE IF NOT EXISTS {{database}}.{{local spans}}
 (
     tenant LowCardinality(String),

@@ -1,4 +1,4 @@
--- Log records: what a service said in a time range, so by tenant, service and time; a trace's records by the bloom filter.
+-- Log records: what a service said in a time range, so by tenant, service and time; those of a trace by its bloom filter.
 CREATE TABLE IF NOT EXISTS {{database}}.{{local logs}}
 (
     tenant LowCardinality(String),
@@ -84,7 +84,8 @@ CREATE TABLE IF NOT EXISTS {{database}}.{{local logs}}
     row UInt32,
     ingested_at DateTime('UTC'),
 
-    INDEX trace_id_bloom if(trace_id_bytes = toFixedString('', 16), '', lower(hex(trace_id_bytes))) TYPE bloom_filter(0.001) GRANULARITY 1
+    INDEX trace_id_bloom if(trace_id_bytes = toFixedString('', 16), '', lower(hex(trace_id_bytes)))
+        TYPE bloom_filter(0.001) GRANULARITY 1
 )
 ENGINE = {{engine MergeTree}}
 PARTITION BY toDate(timestamp)

@@ -1,4 +1,4 @@
--- How often, how long and how well each agent ran, by the hour: by tenant and hour, then service and agent.
+-- How often, how long and how well each agent ran, by the hour: by tenant, hour, service and agent.
 CREATE TABLE IF NOT EXISTS {{database}}.{{local agent_execution_summary_states}}
 (
     tenant LowCardinality(String),

@@ -1,4 +1,4 @@
--- How often, how long, how well and for how many tokens each model was called, by the hour: by tenant and hour, then service, provider and model.
+-- How often, how long and for how many tokens each model was called, by the hour: by tenant, hour, service and model.
 CREATE TABLE IF NOT EXISTS {{database}}.{{local llm_call_summary_states}}
 (
     tenant LowCardinality(String),

@@ -1,4 +1,4 @@
--- How often, how long and how well each tool ran, by the hour: by tenant and hour, then service and tool.
+-- How often, how long and how well each tool ran, by the hour: by tenant, hour, service and tool.
 CREATE TABLE IF NOT EXISTS {{database}}.{{local tool_execution_summary_states}}
 (
     tenant LowCardinality(String),
