@@ -30,15 +30,7 @@ class Answer:
     text: str
 
 
-def ask(
-    address: Address,
-    login: Login | None,
-    sql: str,
-    *,
-    data: bytes | None = None,
-    timeout: float = 30.0,
-    **parameters: str,
-) -> Answer:
+def ask(address: Address, login: Login | None, sql: str, data: bytes | None = None, /, **parameters: str) -> Answer:
     """Send one statement over HTTP.
 
     Args:
@@ -46,7 +38,6 @@ def ask(
         login: None sends no user at all.
         sql: The statement.
         data: What to insert, for `INSERT … FORMAT`.
-        timeout: Seconds to wait for the answer.
         parameters: Settings and query parameters of the URL.
     """
     query = dict(parameters)
@@ -59,7 +50,7 @@ def ask(
         request.add_header("X-ClickHouse-User", login.user)
         request.add_header("X-ClickHouse-Key", login.password.get_secret_value())
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             status, text = response.status, response.read().decode(errors="replace")
     except urllib.error.HTTPError as error:
         with error:

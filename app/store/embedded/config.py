@@ -123,6 +123,7 @@ def render_config(layout: Layout, *, host: str, http_port: int, native_port: int
             "unique_key_index_cache_size_bytes": cache,
             "unique_key_bitmap_cache_size_bytes": cache,
             "parquet_metadata_cache_size": cache,
+            "paimon_metadata_files_cache_size": cache,
             "vector_similarity_index_cache_size": cache,
             "text_index_tokens_cache_size": cache,
             "text_index_header_cache_size": cache,

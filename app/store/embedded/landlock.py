@@ -1,9 +1,12 @@
-"""Confinement by the kernel: Linux' Landlock, from 5.13 on; its TCP rules from 6.7 on.
+"""Confinement by the kernel: Linux' Landlock, used from 5.19 on (its second version); TCP rules from 6.7 on.
 
 The embedded engine is clickhouse-local at heart. Its scalar function `file('/any/path')` asks for no grant, so that
 whoever may send SQL could read whatever this process may read. Grants cannot say no to that; the kernel can.
 
 A confinement binds the calling thread and every thread and process it starts from then on, and nothing lifts it.
+Its first version (5.13) is not used: it forbids every rename from one folder to another, and an engine confined by it
+could not drop a table.
+
 No privilege is needed. The rules are about names in the file system: what has none (pipes, sockets) stays open.
 """
 
@@ -22,6 +25,7 @@ _SYS_CREATE_RULESET = 444
 _SYS_ADD_RULE = 445
 _SYS_RESTRICT_SELF = 446
 _CREATE_RULESET_VERSION = 1
+_LEAST_ABI = 2
 _RULE_PATH_BENEATH = 1
 _RULE_NET_PORT = 2
 _PR_SET_NO_NEW_PRIVS = 38
@@ -90,21 +94,22 @@ class _NetPort(ctypes.Structure):
 
 
 def version() -> int:
-    """The Landlock ABI of the running kernel; 0 where there is none."""
+    """The Landlock ABI of the running kernel; 0 where there is none that can be used."""
     if sys.platform != "linux":
         return 0
     try:
-        return _syscall(_SYS_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_CREATE_RULESET_VERSION))
+        abi = _syscall(_SYS_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_CREATE_RULESET_VERSION))
     except OSError:
         return 0
+    return abi if abi >= _LEAST_ABI else 0
 
 
 def confine(allowance: Allowance) -> int:
     """Take everything from this thread, and from what it starts, that `allowance` does not name.
 
     Returns:
-        The ABI in force: files from 1 on, TCP from 4 on, signals and abstract sockets from 6 on. 0: the kernel has
-        no Landlock and nothing was confined.
+        The ABI in force: files from 2 on, TCP from 4 on, signals and abstract sockets from 6 on. 0: nothing was
+        confined, since the kernel cannot.
 
     Raises:
         OSError: The kernel refused a rule. The thread is then not confined.
@@ -139,7 +144,7 @@ def confine(allowance: Allowance) -> int:
 
 def _known_files(abi: int) -> Files:
     """Every right that an ABI can take away. Naming one that it does not know is refused."""
-    newest = Files.MAKE_SYM if abi < 2 else Files.REFER if abi < 3 else Files.TRUNCATE if abi < 5 else Files.IOCTL_DEV
+    newest = Files.REFER if abi < 3 else Files.TRUNCATE if abi < 5 else Files.IOCTL_DEV
     return Files((newest << 1) - 1)
 
 

@@ -196,7 +196,7 @@ class EmbeddedServer:
             self._child = None
         self._prepare()
         try:
-            self._child, ready = await _spawn(library, self._layout, self.address)
+            self._child, ready = await _spawn(library, self._layout, self.address, self._lock)
         finally:
             _forget_configuration(self._layout)
         self.address = replace(self.address, http_port=ready.http_port, native_port=ready.native_port)
@@ -277,8 +277,10 @@ class _Child:
         await self.process.wait()
 
 
-async def _spawn(library: Path, layout: Layout, address: Address) -> tuple[_Child, _Ready]:
+async def _spawn(library: Path, layout: Layout, address: Address, lock: int | None) -> tuple[_Child, _Ready]:
     """Start the child and see it through to its first answer.
+
+    The child inherits the lock, so that the folder is taken until the last of the two processes is gone.
 
     Raises:
         StartupFailed: It did not get there. No process is left behind.
@@ -299,7 +301,7 @@ async def _spawn(library: Path, layout: Layout, address: Address) -> tuple[_Chil
                     stdin=lifeline_of_child.fileno(),
                     stdout=stderr.fileno(),
                     stderr=stderr.fileno(),
-                    pass_fds=(gate_of_child.fileno(),),
+                    pass_fds=(gate_of_child.fileno(),) if lock is None else (gate_of_child.fileno(), lock),
                     cwd=layout.run,
                     env=_environment(),
                     start_new_session=True,  # SYSTEM SHUTDOWN and Ctrl-C mean a whole process group
@@ -418,7 +420,7 @@ def _find_library() -> Path:
 
 
 async def _take(layout: Layout) -> int:
-    """Lock the folder. The lock is inherited by no one: it stands for the supervisor; the engine has one of its own."""
+    """Lock the folder, for this process and the child that inherits the lock."""
     with _folder_errors(layout.root):
         layout.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
