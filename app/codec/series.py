@@ -10,12 +10,18 @@
 
 An absent resource or scope is an empty list. What merely describes (schema URLs, dropped counts, entity references)
 has no part in it, nor have the metric's name, unit and kind: a series is found by (tenant, metric_name, service_name,
-series_id). The text of a row's attributes in ClickHouse SQL, where `xxHash64` is the same function:
+series_id). In ClickHouse, where `xxHash64` is the same function, a row's id is:
 
-    WITH arraySort(arrayMap((k, v, t) -> (toString(k), t, v), mapKeys(attributes_map), mapValues(attributes_map),
-                            splitByString('', toString(attributes_types)))) AS l
-    SELECT concat(toString(length(l)), ';', arrayStringConcat(arrayMap(
-        e -> concat(toString(length(e.1)), ':', e.1, e.2, toString(length(e.3)), ':', e.3), l)))
+    WITH
+        t -> concat(toString(length(t)), ':', t) AS text,
+        l -> concat(toString(length(l)), ';', arrayStringConcat(
+            arrayMap(e -> concat(text(e.1), e.2, text(e.3)), arraySort(l)))) AS list,
+        o -> JSONExtract(toString(o), 'Array(Tuple(String, String, String))') AS entries,
+        arrayMap((k, v, t) -> (toString(k), t, v), mapKeys(attributes_map), mapValues(attributes_map),
+            splitByString('', toString(attributes_types))) AS attributes_list
+    SELECT xxHash64(concat(
+        list(entries(resource)), text(toString(scope_name)), text(toString(scope_version)), list(entries(scope)),
+        list(attributes_list)))
 """
 
 from __future__ import annotations
