@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import re
 import signal
@@ -349,6 +350,16 @@ async def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
             FolderUnusable, match=rf"^{tmp_path} \(clickhouse\.path\) is in use by another running instance"
         ):
             await EmbeddedServer(small_settings(tmp_path)).__aenter__()
+
+
+async def test_a_folder_is_in_use_as_long_as_its_lock_is_held(tmp_path: Path) -> None:
+    """By a service between two runs of its engine, say."""
+    with (tmp_path / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(FolderUnusable, match="is in use by another running instance"):
+            await EmbeddedServer(small_settings(tmp_path)).__aenter__()
+    async with EmbeddedServer(small_settings(tmp_path)) as server:
+        assert server.is_up
 
 
 async def test_a_folder_in_use_by_a_bare_engine_is_refused(tmp_path: Path) -> None:
