@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.model import TABLES, Column
 from app.settings import Settings, load_settings
 from app.telemetry.metrics import REGISTRY
 
@@ -46,3 +47,13 @@ def test_the_operating_page_has_every_metric(family: object) -> None:
     """A metric nobody explained helps nobody at night."""
     page = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
     assert f"`{family.name}" in page  # type: ignore[attr-defined]
+
+
+COLUMNS = [(table.name, column) for table in TABLES for column in table.columns]
+
+
+@pytest.mark.parametrize(("table", "column"), COLUMNS, ids=[f"{table}.{column.name}" for table, column in COLUMNS])
+def test_the_data_model_page_has_every_column(table: str, column: Column) -> None:
+    """Name, type and meaning stand in the table's section, word for word."""
+    section = (ROOT / "docs/data-model.md").read_text(encoding="utf-8").split(f"### {table}\n")[1].split("\n### ")[0]
+    assert f"| `{column.name}` | `{column.type}`{' (alias)' if column.alias else ''} | {column.meaning} |" in section
