@@ -43,7 +43,7 @@ _IDLE_SECONDS = 5.0
 _UNKNOWN_DATABASE = 81
 
 # With these one block stays one part a partition, in the base table and in every target of a materialized view, and a
-# repeated token stores nothing. Each departs from a default that breaks one or the other.
+# repeated token stores nothing. They do not lean on defaults, which have changed from version to version.
 _INSERT_SETTINGS: Mapping[str, int] = {
     "async_insert": 0,
     "max_insert_threads": 1,

@@ -76,6 +76,7 @@ _BAD_SETUP = frozenset({
     457,  # BAD_QUERY_PARAMETER
     497,  # ACCESS_DENIED
     516,  # AUTHENTICATION_FAILED
+    701,  # CLUSTER_DOESNT_EXIST
 })  # fmt: skip
 
 _BOUND_OF_A_READ = frozenset({

@@ -138,7 +138,8 @@ async def migrate(
             for statement in scripts[migration.version]:
                 await _run(store, migration, statement)
                 if cluster:
-                    await _distribute(store, words)
+                    for front in await _fronts(store, words):
+                        await _run(store, migration, front)
             await _record(store, migration)
             applied.append(Applied(migration.version, migration.name, time.monotonic() - started))
     return applied
@@ -148,8 +149,9 @@ async def reconcile_retention(store: ClickHouse, storage: StorageSettings) -> li
     """Give every table the retention that the settings say; tables that have it are not touched.
 
     Expired rows go within hours, when ClickHouse next looks; longer retention holds for what is still there. Parts note
-    when they expire, so a new TTL alone would change nothing for rows that are stored already, in either direction:
-    that note is written again (and with `materialize_ttl_recalculate_only` nothing but the note).
+    when they expire, so without `materialize_ttl_after_modify` (the default, 1) rows that are stored already would keep
+    their old date, in either direction. As the tables have `ttl_only_drop_parts`, only that note is written again, not
+    the rows (measured on 26.9: 0 of 208 MB, against half of them without).
 
     Args:
         store: As a user who may change the schema.
@@ -179,7 +181,6 @@ async def reconcile_retention(store: ClickHouse, storage: StorageSettings) -> li
         if elements == wanted:
             continue
         target = quoted(store.database, row["name"])
-        await store.execute(f"ALTER TABLE {target} MODIFY SETTING materialize_ttl_recalculate_only = 1")
         await store.execute(f"ALTER TABLE {target} MODIFY TTL {', '.join(wanted)}")
         changed.append(row["name"])
     return changed
@@ -274,8 +275,8 @@ async def _run(store: Store, migration: Migration, statement: str) -> None:
         raise MigrationFailed(f"{migration.name}: ClickHouse refuses {start.strip()!r}: {error}") from error
 
 
-async def _distribute(store: ClickHouse, words: Words) -> None:
-    """Put a Distributed table before each physical one that has none, or one with other columns."""
+async def _fronts(store: ClickHouse, words: Words) -> list[str]:
+    """Statements that put a Distributed table before each physical one that has none, or one with other columns."""
     pairs = {table.name: words.local(table.name) for table in TABLES}
     rows = await store.fetch(
         """
@@ -292,15 +293,17 @@ async def _distribute(store: ClickHouse, words: Words) -> None:
         limits=_LIMITS,
     )
     columns = {row["table"]: row["columns"] for row in rows}
+    made: list[str] = []
     for front, local in pairs.items():
         if local not in columns or columns.get(front) == columns[local]:
             continue
         # Without a sharding key nothing can be inserted: these are filled by materialized views, shard by shard.
         sharding = f", {_SHARDING[front]}" if front in _SHARDING else ""
-        await store.execute(
+        made.append(
             f"CREATE OR REPLACE TABLE {quoted(store.database, front)} AS {quoted(store.database, local)} "
             f"ENGINE = Distributed('{words.cluster}', '{store.database}', '{local}'{sharding})"
         )
+    return made
 
 
 def _with_days(elements: Sequence[str], days: int, *, clock: str) -> list[str]:

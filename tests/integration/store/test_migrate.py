@@ -123,6 +123,16 @@ async def test_a_statement_that_is_refused_is_named(store: ClickHouse) -> None:
         await apply(store, files("-- what it is for\nCREATE TABLE x (\n  nonsense nonsense\n);"))
 
 
+async def test_a_cluster_gets_a_distributed_table_before_the_local_one(store: ClickHouse) -> None:
+    # The server of the tests is in no cluster: what it refuses is the table that was to be put in front.
+    local = "CREATE TABLE IF NOT EXISTS {{database}}.{{local metrics}} (series_id UInt64) ENGINE = Memory;"
+    with pytest.raises(
+        MigrationFailed, match=r"Distributed\('main', '\w+', 'metrics_local', series_id\).*'main' not found"
+    ):
+        await migrate(store, files(local), cluster="main", storage=StorageSettings())
+    assert "metrics_local" in await tables(store)
+
+
 async def test_the_programs_own_migrations_run_twice_over_without_harm(store: ClickHouse) -> None:
     first = await apply(store, migration_files())
     before = await tables(store)
