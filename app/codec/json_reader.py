@@ -73,6 +73,8 @@ def read_request(signal: Signal, body: bytes) -> Request:
         tree = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Undecodable(f"The body is not valid JSON: {error}.") from error
+    if tree is None:
+        raise Undecodable("The body: null is not an object.")
     try:
         return message_type(**_message_reader(message_type.DESCRIPTOR)(tree, 0))
     except _Misfit as misfit:
