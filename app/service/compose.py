@@ -27,7 +27,7 @@ import uvloop
 
 from app.api import create_api
 from app.codec.reference import ReferenceDecoder
-from app.errors import ServiceError, StoreUnavailable
+from app.errors import ServiceError, StoreMisconfigured, StoreUnavailable
 from app.model import Signal
 from app.pipeline.intake import Pipeline
 from app.query import Questions
@@ -41,7 +41,7 @@ from app.settings import ClickHouseMode, ClickHouseSettings, ServerSettings, Set
 from app.store.client import ClickHouse
 from app.store.contract import Login
 from app.store.embedded.server import EmbeddedServer
-from app.store.migrate import migrate, migration_files, reconcile_retention
+from app.store.migrate import migrate, migration_files, reconcile_retention, system_logs_without_ttl
 from app.telemetry import metrics
 
 _log = structlog.get_logger("rak.service")
@@ -116,6 +116,7 @@ def _client(settings: ClickHouseSettings, backend: _Backend, login: Login) -> Cl
         database=settings.database,
         max_connections=settings.max_connections,
         connection_timeout_seconds=settings.connection_timeout_seconds,
+        compress_inserts=settings.mode is ClickHouseMode.SERVER,  # a network lies between; on loopback it only costs
     )
 
 
@@ -127,6 +128,17 @@ async def _bring_up_to_date(store: ClickHouse, settings: Settings) -> list[str]:
         storage=settings.storage,
     )
     await reconcile_retention(store, settings.storage)
+    if settings.clickhouse.mode is ClickHouseMode.SERVER:
+        try:
+            unbounded = await system_logs_without_ttl(store)
+        except StoreMisconfigured:  # a user without a grant on `system`: the advice is all that is lost
+            unbounded = []
+        if unbounded:
+            _log.warning(
+                "system_logs_unbounded",
+                tables=unbounded,
+                advice="they fill the server's disk: give them a <ttl>, as deploy/clickhouse/config.d does",
+            )
     return [each.name for each in applied]
 
 
