@@ -119,9 +119,9 @@ class RawClient:
             body = await self._reader.readexactly(int(headers.get("content-length", "0")))
         return Reply(int(head[0].split()[1]), headers, body)
 
-    async def is_closed(self) -> bool:
+    async def is_closed(self, *, within_seconds: float) -> bool:
         """Whether the server closes the connection, with nothing more to say."""
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(within_seconds):
             return await self._reader.read(1) == b""
 
     def close(self) -> None:

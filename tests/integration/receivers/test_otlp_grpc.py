@@ -325,6 +325,15 @@ async def test_two_servers_never_share_a_port(intake: MemoryIntake) -> None:
             await OtlpGrpc(intake, SETTINGS).start("127.0.0.1", port)
 
 
+async def test_nobody_who_offers_to_share_gets_the_port(intake: MemoryIntake) -> None:
+    async with OtlpGrpc(intake, SETTINGS) as server:
+        port = await server.start("127.0.0.1", 0)
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            with pytest.raises(OSError, match="in use"):
+                other.bind(("127.0.0.1", port))
+
+
 async def test_an_address_that_is_not_ours_is_one_clear_sentence(intake: MemoryIntake) -> None:
     with pytest.raises(StartupFailed, match=r"192\.0\.2\.1"):
         await OtlpGrpc(intake, SETTINGS).start("192.0.2.1", 0)

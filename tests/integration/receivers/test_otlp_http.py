@@ -451,7 +451,7 @@ async def test_a_refusal_takes_the_place_of_100_continue(http: HttpDoor) -> None
         await client.write(post(content_type="a/b", content_length="4", expect="100-continue"))
         reply = await client.read_reply()
         assert (reply.status, reply.headers["connection"]) == (415, "close")
-        assert await client.is_closed()
+        assert await client.is_closed(within_seconds=HURRIED.long_rest_seconds / 2)
 
 
 OFFER = {
