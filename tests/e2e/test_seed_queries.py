@@ -1,0 +1,141 @@
+"""The four queries that the data model's names were made for run as they stand, on what arrived over OTLP."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.e2e.conftest import Service, running, until
+
+pytestmark = pytest.mark.xdist_group("seed-queries")
+
+SECOND = 1_000_000_000
+# name, agent, seconds, failed, session, model, tokens
+SPANS = [
+    *(("agent.run", "planner", float(n), n == 3, "sess-123" if n % 2 else "sess-9", "", 0) for n in range(1, 11)),
+    ("agent.run", "critic", 0.5, True, "sess-9", "", 0),
+    *(("llm.generate", "", 0.25, False, "sess-123", "model-a", 100 + n) for n in range(4)),
+    ("llm.generate", "", 0.75, False, "sess-9", "model-b", 7),
+]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service of its own: the queries look at everything there is."""
+    with running(tmp_path_factory.mktemp("seed")) as started:
+        request = ExportTraceServiceRequest()
+        scoped = request.resource_spans.add().scope_spans.add()
+        now = time.time_ns()
+        for number, (name, agent, seconds, failed, session, model, tokens) in enumerate(SPANS):
+            start = now - 600 * SECOND + (len(SPANS) - number) * SECOND
+            span = scoped.spans.add(trace_id=os.urandom(16), span_id=os.urandom(8), name=name, kind=1)
+            span.start_time_unix_nano, span.end_time_unix_nano = start, start + round(seconds * SECOND)
+            span.status.code = 2 if failed else 0
+            for key, text in (("agent_name", agent), ("session.id", session), ("gen_ai.request.model", model)):
+                if text:
+                    span.attributes.add(key=key).value.string_value = text
+            if tokens:
+                span.attributes.add(key="token_count").value.int_value = tokens
+        assert started.post("/v1/traces", request.SerializeToString(), Content_Type="application/x-protobuf")[0] == 200
+        until(lambda: started.sql("SELECT count() FROM spans") == str(len(SPANS)))
+        yield started
+
+
+def rows(service: Service, statement: str) -> list[list[str]]:
+    return [line.split("\t") for line in service.sql(statement).splitlines()]
+
+
+def test_all_spans_of_a_session_come_in_time_order(service: Service) -> None:
+    """Query 1."""
+    found = rows(
+        service,
+        """
+        SELECT
+            trace_id,
+            span_name,
+            timestamp,
+            duration_ns / 1e9 AS duration_seconds,
+            status_code
+        FROM spans
+        WHERE session_id = 'sess-123'
+        ORDER BY timestamp ASC;
+        """,
+    )
+    assert [row[1] for row in found] == ["llm.generate"] * 4 + ["agent.run"] * 5
+    assert [row[2] for row in found] == sorted(row[2] for row in found)
+    assert [(float(row[3]), row[4]) for row in found[4:]] == [
+        (9.0, "UNSET"), (7.0, "UNSET"), (5.0, "UNSET"), (3.0, "ERROR"), (1.0, "UNSET"),
+    ]  # fmt: skip
+    assert all(len(row[0]) == 32 for row in found)
+
+
+def test_agents_are_summed_up_with_right_averages(service: Service) -> None:
+    """Query 2."""
+    found = rows(
+        service,
+        """
+        SELECT
+            agent_name,
+            count() AS execution_count,
+            avg(duration_ns) / 1e9 AS avg_duration_seconds,
+            quantile(0.95)(duration_ns) / 1e9 AS p95_duration,
+            countIf(status_code = 'ERROR') / count() * 100 AS error_rate_percent
+        FROM spans
+        WHERE span_name = 'agent.run'
+          AND timestamp >= now() - INTERVAL 1 DAY
+        GROUP BY agent_name
+        ORDER BY execution_count DESC;
+        """,
+    )
+    assert [(row[0], row[1], float(row[2]), round(float(row[3]), 2), float(row[4])) for row in found] == [
+        ("planner", "10", 5.5, 9.55, 10.0),
+        ("critic", "1", 0.5, 0.5, 100.0),
+    ]
+
+
+def test_the_slow_traces_come_slowest_first(service: Service) -> None:
+    """Query 3."""
+    found = rows(
+        service,
+        """
+        SELECT
+            trace_id,
+            service_name,
+            agent_name,
+            timestamp,
+            duration_ns / 1e9 AS duration_seconds
+        FROM spans
+        WHERE span_name = 'agent.run'
+          AND duration_ns > 5e9  -- > 5 seconds
+          AND timestamp >= now() - INTERVAL 1 HOUR
+        ORDER BY duration_ns DESC
+        LIMIT 10;
+        """,
+    )
+    assert [float(row[4]) for row in found] == [10.0, 9.0, 8.0, 7.0, 6.0]
+
+
+def test_tokens_are_read_from_the_typed_json(service: Service) -> None:
+    """Query 4."""
+    found = rows(
+        service,
+        """
+        SELECT
+            llm_model,
+            count() AS call_count,
+            sum(JSONExtractInt(attributes, 'token_count')) AS total_tokens,
+            avg(duration_ns) / 1e9 AS avg_latency
+        FROM spans
+        WHERE span_name = 'llm.generate'
+          AND timestamp >= now() - INTERVAL 1 DAY
+        GROUP BY llm_model;
+        """,
+    )
+    assert sorted((row[0], row[1], row[2], float(row[3])) for row in found) == [
+        ("model-a", "4", "406", 0.25),
+        ("model-b", "1", "7", 0.75),
+    ]
