@@ -22,8 +22,9 @@ from app.codec.export import dump, export, value_tree
 from app.codec.json_reader import Request, read_request
 from app.codec.protobuf import decode_message
 from app.codec.values import ValueReader
-from app.model import Chunk, Signal, table_of
+from app.model import Signal
 from app.settings import LimitSettings
+from tests.stored import stored_rows
 from tests.strategies import REQUESTS, requests, values
 
 CORPUS = Path(__file__).parents[2] / "data" / "otlp"
@@ -32,17 +33,6 @@ ANY_TIME = Bounds(LimitSettings(), received_unix_nano=1, oldest_unix_nano=0, new
 
 Record = tuple[bytes | None, str, bytes | None, str, bytes, bytes]
 """Resource, its schema URL, scope, its schema URL, metric without points, record."""
-
-
-def stored_rows(chunk: Chunk) -> list[dict[str, Any]]:
-    """The rows as SQL gives them back."""
-    columns = {
-        column.name: [value.hex() for value in chunk.columns[column.name]]
-        if column.type.startswith("FixedString")
-        else chunk.columns[column.name]
-        for column in table_of(chunk.signal).decoded
-    }
-    return [{name: column[row] for name, column in columns.items()} for row in range(chunk.rows)]
 
 
 def records(request: Request) -> list[Record]:
