@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from app.codec.values import AttributeTexts
 from app.model import Table
@@ -274,19 +274,29 @@ _SCALARS: Final = frozenset("sidb")
 _MAX_COUNT: Final = 2**53
 
 
+class _Use(NamedTuple):
+    """One column that a key is a source of, and the rank of that source among the column's."""
+
+    column: str
+    rank: int
+    source: Source
+    is_count: bool
+
+
 class Promotion:
     """The part of the table that one signal's columns need."""
 
     def __init__(self, table: Table) -> None:
         columns = [column for column in table.decoded if column.promoted]
-        self._sources = {column.name: SOURCES[column.name] for column in columns}
-        self._counts = frozenset(column.name for column in columns if column.type == "UInt64")
-        self._empty: Promoted = {column: 0 if column in self._counts else "" for column in self._sources}
-        sources = [source for column in self._sources.values() for source in column]
-        self._keys = frozenset(
-            [source.key for source in sources] + [source.only_if[0] for source in sources if source.only_if]
-        )
-        self._named = "operation_name" in self._sources
+        counts = {column.name for column in columns if column.type == "UInt64"}
+        self._empty: Promoted = {column.name: 0 if column.name in counts else "" for column in columns}
+        self._uses: dict[str, list[_Use]] = {}
+        for column in columns:
+            for rank, source in enumerate(SOURCES[column.name]):
+                self._uses.setdefault(source.key, []).append(_Use(column.name, rank, source, column.name in counts))
+                if source.only_if is not None:
+                    self._uses.setdefault(source.only_if[0], [])
+        self._keys = frozenset(self._uses)
 
     def of_resource(self, attributes: AttributeTexts) -> Promoted:
         """What the records of a resource have in these columns if they say nothing themselves."""
@@ -299,10 +309,10 @@ class Promotion:
         Args:
             attributes: The record's.
             fallback: What its resource says.
-            name: The span's name.
+            name: The span's name; of other records none.
         """
         promoted = fallback if self._keys.isdisjoint(attributes.keys) else {**fallback, **self._values(attributes)}
-        if self._named and name in SPAN_NAMES and not promoted["operation_name"] and any(promoted.values()):
+        if name in SPAN_NAMES and not promoted["operation_name"] and any(promoted.values()):
             operation = SPAN_NAMES[name]
             agent_type = promoted["agent_type"] or _TYPE_OF_OPERATION[operation]
             return {**promoted, "operation_name": operation, "agent_type": agent_type}
@@ -315,13 +325,17 @@ class Promotion:
             if key in self._keys and key not in found and letter in _SCALARS:
                 found[key] = letter, text
         values: dict[str, str | int] = {}
-        for column, sources in self._sources.items() if found else ():
-            read = _count if column in self._counts else _word
-            for source in sources:
-                value = read(source, found) if source.key in found else None
+        ranks: dict[str, int] = {}
+        for key in found:
+            for use in self._uses[key]:
+                if ranks.get(use.column, use.rank) < use.rank:
+                    continue
+                value = _count(use.source, found) if use.is_count else _word(use.source, found)
                 if value is not None:
-                    values[column] = PROVIDERS.get(str(value), value) if column == "llm_system" else value
-                    break
+                    values[use.column], ranks[use.column] = value, use.rank
+        if "llm_system" in values:
+            provider = str(values["llm_system"])
+            values["llm_system"] = PROVIDERS.get(provider, provider)
         return values
 
 

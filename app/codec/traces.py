@@ -94,13 +94,14 @@ class _SpanReader(RecordReader[Span]):
         start = record.start_time_unix_nano
         self.check_time(start, "start_time_unix_nano")
         end = record.end_time_unix_nano
-        status = record.status
+        status, kind = record.status, record.kind
+        events, links = record.events, record.links
         attributes = self.values.attributes(record.attributes, "attributes")
         return {
             **origin.columns,
             **self.promotion.of_record(attributes, origin.promoted, record.name),
-            **(self._events(record.events) if record.events else _NO_EVENTS),
-            **(self._links(record.links) if record.links else _NO_LINKS),
+            **(self._events(events) if events else _NO_EVENTS),
+            **(self._links(links) if links else _NO_LINKS),
             "timestamp": start,
             "duration_ns": max(end - start, 0),
             "trace_id_bytes": record.trace_id,
@@ -109,7 +110,7 @@ class _SpanReader(RecordReader[Span]):
             "trace_state": record.trace_state,
             "flags": record.flags,
             "span_name": record.name,
-            "span_kind": record.kind if record.kind in _KINDS else 0,
+            "span_kind": kind if kind in _KINDS else 0,
             "status_code": status.code if status.code in _STATUS_CODES else 0,
             "status_message": status.message,
             "attributes_map": (attributes.keys, attributes.texts),

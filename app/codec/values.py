@@ -123,6 +123,10 @@ class ValueReader:
                 letter = "s"
             elif (kind := value.WhichOneof("value")) == "int_value":
                 letter, text = "i", str(value.int_value)
+            elif kind == "bool_value":
+                letter, text = "b", "true" if value.bool_value else "false"
+            elif kind == "double_value":
+                letter, text = "d", double_text(value.double_value)
             else:
                 letter, text = self._uncommon(value, kind, key, where)
             if len(text) > self._surely_short_value:

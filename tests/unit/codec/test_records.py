@@ -64,6 +64,7 @@ SERVICES: list[tuple[str, dict[str, object] | Pairs, str]] = [
     ("not there", {"service": "shop"}, ""),
     ("an integer", {"service.name": 1}, ""),
     ("twice: the first", Pairs([("service.name", "a"), ("service.name", "b")]), "a"),
+    ("twice: the first, also if it is no string", Pairs([("service.name", 1), ("service.name", "b")]), ""),
 ]
 
 
