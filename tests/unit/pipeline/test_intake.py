@@ -350,7 +350,7 @@ async def test_a_batch_is_sealed_at_its_share_of_the_buffer() -> None:
     """Rows too fat to wait for the row count are sent before they take all memory."""
     store = ScriptedStore()
     async with running(store, max_buffer_bytes=1 << 20, batch_timeout_seconds=600) as pipeline:
-        for _ in range(12):
+        for _ in range(20):
             await pipeline.accept(request("s1_ " * 10))
         await until(lambda: bool(store.stored))
 
