@@ -51,6 +51,7 @@ class Reservation(Protocol):
 
         Raises:
             BufferFull: There is no room; what is held stays held until the context is left.
+            TooLarge: The whole body could never fit.
         """
 
     def __enter__(self) -> Self: ...
@@ -72,6 +73,7 @@ class Intake(Protocol):
 
         Raises:
             BufferFull: No room now.
+            TooLarge: There never will be.
             Draining: The service is stopping.
             NotReady: The store is away.
         """
