@@ -19,10 +19,11 @@ import re
 import struct
 import sys
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import accumulate, chain
+from itertools import accumulate, chain, count
 from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
@@ -168,8 +169,9 @@ def _fixed_string(length: int) -> _Encoder:
 
 
 def _encode_uuids(values: Sequence[Any]) -> bytes:
-    packed = {value: _uuid(value) for value in set(values)}  # few different ones: a block has one batch
-    return b"".join(map(packed.__getitem__, values))
+    if values and values.count(values[0]) == len(values):  # a block has one batch
+        return _uuid(values[0]) * len(values)
+    return b"".join(map(_uuid, values))
 
 
 def _uuid(value: UUID | int) -> bytes:
@@ -181,20 +183,29 @@ def _length_mark(length: int) -> str:
     return _varint(length).decode(_LATIN)
 
 
-_SHORT_MARKS: Final = tuple(map(_length_mark, range(1 << 10)))
+_SHORT_MARKS: Final = tuple(map(_length_mark, range(1 << 12)))
+_RUN: Final = 1 << 12
+"""Texts that are joined at a time: a single text beyond ASCII, or a very long one, slows down no more than these."""
 
 
 def _encode_strings(values: Sequence[Any]) -> bytes:
     """Texts, each behind its length in UTF-8 bytes."""
-    if values.count("") == len(values):
+    if len(values) > _RUN:
+        return b"".join(_encode_strings(values[start : start + _RUN]) for start in range(0, len(values), _RUN))
+    together = "".join(values)
+    if not together:
         return bytes(len(values))
     texts = values
-    if not all(map(str.isascii, values)):
+    if not together.isascii():
         # UTF-8 bytes dressed as Latin-1 characters: then all that follows is the same for every text.
         texts = [text if text.isascii() else text.encode().decode(_LATIN) for text in values]
-    lengths = list(map(len, texts))
-    mark = _SHORT_MARKS.__getitem__ if max(lengths) < len(_SHORT_MARKS) else _length_mark
-    return "".join(chain.from_iterable(zip(map(mark, lengths), texts, strict=True))).encode(_LATIN)
+    marked = [""] * (2 * len(texts))
+    marked[1::2] = texts
+    try:
+        marked[::2] = map(_SHORT_MARKS.__getitem__, map(len, texts))
+    except IndexError:
+        marked[::2] = map(_length_mark, map(len, texts))
+    return "".join(marked).encode(_LATIN)
 
 
 _OWN_KEYS: Final = 1 << 9 | 1 << 10
@@ -205,16 +216,16 @@ def _encode_low_cardinality(values: Sequence[Any]) -> bytes:
     """A dictionary of the different texts, and an index a value."""
     if not values:
         return b""
-    places = dict.fromkeys(values)
+    places: dict[str, int] = defaultdict(count().__next__)
+    indexes = list(map(places.__getitem__, values))
     dictionary = tuple(places)
-    places = dict(zip(dictionary, range(len(dictionary)), strict=True))
     width = 0 if len(dictionary) <= 1 << 8 else 1 if len(dictionary) <= 1 << 16 else 2
     return b"".join(
         (
             struct.pack("<QQ", _OWN_KEYS | width, len(dictionary)),
             _encode_strings(dictionary),
             struct.pack("<Q", len(values)),
-            _packed("BHI"[width], map(places.__getitem__, values)),
+            _packed("BHI"[width], indexes),
         )
     )
 

@@ -31,17 +31,8 @@ def run(clickhouse: EmbeddedServer, database: str) -> Run:
     """Run one statement in a database of the test's own: the answer's text."""
 
     def run(sql: str, block: bytes | None = None) -> str:
-        login = clickhouse.logins.migrate
-        return must(
-            ask(
-                clickhouse.address,
-                login,
-                sql,
-                data=block,
-                database=database,
-                output_format_json_quote_64bit_integers="0",
-            )
-        )
+        plain = {"database": database, "output_format_json_quote_64bit_integers": "0"}
+        return must(ask(clickhouse.address, clickhouse.logins.migrate, sql, block, **plain))
 
     return run
 
