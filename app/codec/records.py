@@ -86,7 +86,9 @@ class RecordReader(ABC, Generic[Record]):
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
         self.values = ValueReader(bounds.limits)
-        self._rows: list[Row] = []
+        # Columns at once: a row as a mapping weighs five times as much, and a request may have a million.
+        self._columns: dict[str, list[Any]] = {column.name: [] for column in self.table.decoded}
+        self._accepted = 0
         self._rejections = Rejections()
 
     @abstractmethod
@@ -111,10 +113,14 @@ class RecordReader(ABC, Generic[Record]):
         try:
             if origin.rejection is not None:
                 raise origin.rejection
-            self._rows.append(self.row(record, origin))
+            row = self.row(record, origin)
         except RecordRejected as rejected:
             self._rejections.add(rejected.reason, f"{self.name(record, origin)}: {rejected.detail}")
             self._refuse_deep_values(record)
+            return
+        for name, column in self._columns.items():
+            column.append(row[name])
+        self._accepted += 1
 
     def resource(self, resource: Resource | None, schema_url: str) -> Origin:
         """Read a resource; None if the message was not sent."""
@@ -187,16 +193,14 @@ class RecordReader(ABC, Generic[Record]):
     @property
     def records_seen(self) -> int:
         """Records of the request so far, taken or not."""
-        return len(self._rows) + self._rejections.total
+        return self._accepted + self._rejections.total
 
     @property
     def chunk(self) -> Chunk:
         """All rows so far, column by column."""
-        rows = self._rows
-        columns = {column.name: [row[column.name] for row in rows] for column in self.table.decoded}
         signal = self.table.signal
         assert signal is not None  # noqa: S101 - only tables of signals have readers
-        return Chunk(signal=signal, rows=len(rows), columns=columns, rejections=self._rejections)
+        return Chunk(signal=signal, rows=self._accepted, columns=self._columns, rejections=self._rejections)
 
     def check_time(self, unix_nano: int, what: str) -> None:
         """Hold a record's time against the bounds; `what` is its field."""

@@ -113,6 +113,11 @@ def test_a_resource_over_a_limit_rejects_all_of_its_records() -> None:
     )
 
 
+def test_a_resource_over_a_limit_rejects_data_points_too() -> None:
+    request = metrics(gauge(point()), resource=resource({"a": 1, "b": 2}))
+    assert rejected(request, max_attributes=1)[0] == "too_many_attributes"
+
+
 def test_a_scope_over_a_limit_rejects_all_of_its_records() -> None:
     scope = InstrumentationScope(attributes=attributes({"long": 1}))
     assert rejected(logs(log(), scope=scope), max_key_bytes=3) == (

@@ -7,7 +7,7 @@ import xxhash
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from tests.unit.codec.messages import NOW, Pairs, attributes, gauge, metrics, point, row
+from tests.unit.codec.messages import NOW, Pairs, attributes, decode, gauge, metrics, point, row
 
 Values = dict[str, object] | Pairs
 
@@ -27,6 +27,12 @@ def test_the_id_is_xxh64_of_the_documented_text() -> None:
 
 def test_order_does_not_matter() -> None:
     assert series({"a": 1, "b": 2}, {"c": 3, "d": 4}) == series({"b": 2, "a": 1}, {"d": 4, "c": 3})
+
+
+def test_points_beside_each_other_do_not_change_each_others_series() -> None:
+    chunk = decode(metrics(gauge(point({"a": 1}), point({"b": 1}), point({"a": 1}))))
+    first, other, again = chunk.columns["series_id"]
+    assert first == again == series({"a": 1}) != other
 
 
 def test_an_absent_resource_is_an_empty_one() -> None:
