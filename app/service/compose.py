@@ -18,6 +18,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncGenerator, Coroutine, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,9 @@ from app.telemetry import metrics
 
 _log = structlog.get_logger("rak.service")
 
+# Threads that decode and encode hold the interpreter; with Python's default of 5 ms the loop answered others late
+# (p99 156-334 ms instead of 66-93 ms beside large bodies, at the same CPU).
+_SWITCH_SECONDS = 0.0005
 _PING_SECONDS = 1.0
 _HEALTH_SECONDS = 0.25
 _RETRY_SECONDS = 2.0
@@ -171,6 +175,7 @@ def run(settings: Settings) -> int:
     Raises:
         StartupFailed: Something cannot be opened; the sentence names it.
     """
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         uvloop.run(_serve(settings))
     except BaseExceptionGroup as group:
