@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS {{database}}.{{local spans}}
     parent_span_id_bytes FixedString(8),
     trace_id String ALIAS lower(hex(trace_id_bytes)),
     span_id String ALIAS lower(hex(span_id_bytes)),
-    parent_span_id String ALIAS if(parent_span_id_bytes = toFixedString('', 8), '', lower(hex(parent_span_id_bytes))),
+    parent_span_id String ALIAS if(empty(parent_span_id_bytes), '', lower(hex(parent_span_id_bytes))),
 
     trace_state LowCardinality(String),
     flags UInt32,

@@ -9,8 +9,8 @@ CREATE TABLE IF NOT EXISTS {{database}}.{{local logs}}
 
     trace_id_bytes FixedString(16),
     span_id_bytes FixedString(8),
-    trace_id String ALIAS if(trace_id_bytes = toFixedString('', 16), '', lower(hex(trace_id_bytes))),
-    span_id String ALIAS if(span_id_bytes = toFixedString('', 8), '', lower(hex(span_id_bytes))),
+    trace_id String ALIAS if(empty(trace_id_bytes), '', lower(hex(trace_id_bytes))),
+    span_id String ALIAS if(empty(span_id_bytes), '', lower(hex(span_id_bytes))),
     flags UInt32,
 
     severity_number UInt8,
@@ -84,7 +84,7 @@ CREATE TABLE IF NOT EXISTS {{database}}.{{local logs}}
     row UInt32,
     ingested_at DateTime('UTC'),
 
-    INDEX trace_id_bloom if(trace_id_bytes = toFixedString('', 16), '', lower(hex(trace_id_bytes)))
+    INDEX trace_id_bloom if(empty(trace_id_bytes), '', lower(hex(trace_id_bytes)))
         TYPE bloom_filter(0.001) GRANULARITY 1
 )
 ENGINE = {{engine MergeTree}}

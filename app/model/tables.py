@@ -99,8 +99,12 @@ class Table:
         return f"{clock} + toIntervalDay({days})"
 
 
-def _hex_or_empty(column: str, length: int) -> str:
-    return f"if({column} = toFixedString('', {length}), '', lower(hex({column})))"
+def _hex_or_empty(column: str) -> str:
+    """An id as text, none if all its bytes are zero.
+
+    There is no constant to fold in it: the expression in a query must look like the one in the index to use it.
+    """
+    return f"if(empty({column}), '', lower(hex({column})))"
 
 
 def _typed_json(values: str, types: str) -> str:
@@ -187,7 +191,7 @@ SPANS = Table(
             "parent_span_id",
             "String",
             "Parent span id as lowercase hex; empty for a root span.",
-            alias=_hex_or_empty("parent_span_id_bytes", 8),
+            alias=_hex_or_empty("parent_span_id_bytes"),
         ),
         Column("trace_state", _LC, "W3C trace state."),
         Column("flags", "UInt32", "Flags as sent; bits 8 and 9 say whether the parent is remote."),
@@ -245,8 +249,8 @@ LOGS = Table(
         Column("observed_time_unix_nano", "UInt64", "Observed time as sent."),
         Column("trace_id_bytes", "FixedString(16)", "Trace id; all zero for none."),
         Column("span_id_bytes", "FixedString(8)", "Span id; all zero for none."),
-        Column("trace_id", "String", "Trace id as lowercase hex; empty for none.", _hex_or_empty("trace_id_bytes", 16)),
-        Column("span_id", "String", "Span id as lowercase hex; empty for none.", _hex_or_empty("span_id_bytes", 8)),
+        Column("trace_id", "String", "Trace id as lowercase hex; empty for none.", _hex_or_empty("trace_id_bytes")),
+        Column("span_id", "String", "Span id as lowercase hex; empty for none.", _hex_or_empty("span_id_bytes")),
         Column("flags", "UInt32", "Flags as sent; bits 0 to 7 are the trace flags."),
         Column("severity_number", "UInt8", "Severity, 0 to 24; other numbers are 0 here and exact in `residue`."),
         Column("severity_text", _LC, "Severity as the source calls it."),
