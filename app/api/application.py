@@ -8,7 +8,7 @@ from string import Template
 
 from fastapi import APIRouter, FastAPI
 
-from app.api import genai, ops, pages, problems, records, services, traces
+from app.api import genai, metrics, ops, pages, paths, problems, records, services, traces
 from app.api.guard import Guard
 from app.api.ops import Readiness
 from app.query.questions import Questions
@@ -17,6 +17,7 @@ from app.settings import Settings
 TOPICS: tuple[Callable[[Questions], APIRouter], ...] = (
     traces.routes,
     records.routes,
+    metrics.routes,
     services.routes,
     genai.routes,
 )
@@ -54,6 +55,7 @@ def create_api(*, questions: Questions, readiness: Readiness, settings: Settings
         redirect_slashes=False,
     )
     problems.install(app)
+    paths.register()
     for topic in TOPICS:
         app.include_router(topic(questions), prefix=PREFIX)
     app.include_router(ops.routes(readiness))

@@ -104,6 +104,34 @@ class WholeTraceParameters(Parameters):
     format: Format = Field(Format.JSON, description="`otlp`: the spans as OTLP/JSON `TracesData`.")
 
 
+class _PointWords(Parameters):
+    service: str | None = Field(None, description="Service name.")
+    agent: str | None = Field(None, description="Agent name.")
+    session: str | None = Field(None, description="Session id.")
+    user: str | None = Field(None, description="User id.")
+    type: str | None = Field(
+        None,
+        description="Type: `COUNTER`, `UP_DOWN_COUNTER`, `GAUGE`, `HISTOGRAM`, `EXPONENTIAL_HISTOGRAM` or `SUMMARY`.",
+    )
+    attribute: list[str] = Field(
+        [],
+        description="`key:value` on the point's attributes, `resource.key:value` on the resource's; repeatable, all "
+        "must hold. Values are compared as texts: `5`, `true`, `1.5`.",
+    )
+
+
+class MetricParameters(Paged, _PointWords):
+    """Of the list of metrics."""
+
+    name: str | None = Field(None, description="Part of the metric's name, in either case.")
+
+
+class SeriesParameters(Paged, _PointWords):
+    """Of one metric."""
+
+    format: Format = Field(Format.JSON, description="`otlp`: the stored points as OTLP/JSON `MetricsData`.")
+
+
 class AgentParameters(Paged):
     """Of the list of agents."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.errors import InvalidQuery
-from app.model import LOGS, SPANS, Table
+from app.model import LOGS, METRICS, SPANS, Table
 from app.query.ask import IN_WINDOW, fill
 from app.query.durations import parse_duration
 from app.store.contract import Parameter
@@ -240,6 +240,10 @@ def _body_has_words(texts: Sequence[str], where: Where) -> None:
         where.add(f"positionCaseInsensitiveUTF8(s.body, {{query_{place}:String}}) > 0", **{f"query_{place}": word})
 
 
+def _name_holds(texts: Sequence[str], where: Where) -> None:
+    where.add("positionCaseInsensitiveUTF8(s.metric_name, {name:String}) > 0", name=texts[0])
+
+
 IDENTITY_FILTERS = (
     equals("service", "service_name"),
     equals("agent", "agent_name"),
@@ -273,4 +277,16 @@ LOG_FILTERS = (
     Filter("severity", _at_least_as_severe),
     Filter("query", _body_has_words),
     attributes(LOGS),
+)
+POINT_FILTERS = (
+    equals("service", "service_name"),
+    equals("agent", "agent_name"),
+    equals("session", "session_id"),
+    equals("user", "user_id"),
+    one_of("type", METRICS, "metric_type", ""),
+    attributes(METRICS),
+)
+METRIC_FILTERS = (
+    Filter("name", _name_holds),
+    *POINT_FILTERS,
 )

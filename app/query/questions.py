@@ -8,6 +8,7 @@ from collections.abc import Callable
 from app.query import listing
 from app.query.ask import Reader
 from app.query.genai import GenAI
+from app.query.metrics import Metrics
 from app.query.services import Services
 from app.query.sessions import Sessions
 from app.query.traces import Traces
@@ -25,6 +26,7 @@ class Questions:
         services: Services and their operations.
         genai: Agents, model calls and tools.
         sessions: One session as a story.
+        metrics: Metrics by name, their points and series.
 
     Args:
         store: ClickHouse as a user who may only read.
@@ -40,3 +42,4 @@ class Questions:
         self.services = Services(reader)
         self.genai = GenAI(reader)
         self.sessions = Sessions(reader)
+        self.metrics = Metrics(reader)
