@@ -134,6 +134,8 @@ REPEATED = [
     ("the last alternative, a message", field(1, b"s") + ONE, ["1"]),
     ("the last alternative, a scalar", ONE + field(1, b"s"), "s"),
     ("the last message after another alternative", ONE + field(1, b"s") + TWO, ["2"]),
+    ("an empty message", field(6, b""), {}),
+    ("an empty message, the last alternative", field(1, b"s") + field(6, b""), {}),
     ("the last of two messages", field(6, b"") + ONE, ["1"]),
     ("an alternative of a wrong wire type does not count", ONE + varint(1 << 3) + b"\x05", ["1"]),
 ]
