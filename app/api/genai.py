@@ -33,7 +33,7 @@ def routes(questions: Questions) -> APIRouter:
         """Runs, failures and durations of each tool in the window."""
         return await list_response(request, await questions.genai.tools(ask_of(request, asker, parameters)))
 
-    @router.get("/sessions/{session_id:path}", summary="Read one session", responses=ITEM_RESPONSES)
+    @router.get("/sessions/{session_id:text}", summary="Read one session", responses=ITEM_RESPONSES)
     async def session(
         request: Request, asker: Asker, session_id: str, parameters: Annotated[Paged, Query()]
     ) -> Response:

@@ -20,7 +20,7 @@ def routes(questions: Questions) -> APIRouter:
         """Services that sent spans, logs or data points in the window, by name."""
         return await list_response(request, await questions.services.names(ask_of(request, asker, parameters)))
 
-    @router.get("/services/{name:path}/operations", summary="List a service's operations", responses=LIST_RESPONSES)
+    @router.get("/services/{name:text}/operations", summary="List a service's operations", responses=LIST_RESPONSES)
     async def operations(request: Request, asker: Asker, name: str, parameters: Annotated[Paged, Query()]) -> Response:
         """Span names and kinds of one service in the window, with counts and durations."""
         ask = ask_of(request, asker, parameters)
