@@ -1,7 +1,7 @@
 # One image for both modes: the embedded ClickHouse comes along as a wheel, RAK_CLICKHOUSE__MODE=server leaves it unused.
 FROM python:3.13-slim AS build
 WORKDIR /src
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY migrations migrations
 RUN python -m venv /opt/rak-ingest \
