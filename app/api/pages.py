@@ -5,6 +5,7 @@ FastAPI's own documentation page loads its scripts from another host; this one i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from html import escape
@@ -33,7 +34,10 @@ def routes(app: FastAPI, readiness: Readiness) -> APIRouter:
         schema = app.openapi()
         return HTMLResponse(
             Template(_file("docs.html")).substitute(
-                version=escape(schema["info"]["version"]), operations="\n".join(_operations(schema))
+                version=escape(schema["info"]["version"]),
+                about=_text(schema["info"]["description"]),
+                contents="\n".join(_contents(schema)),
+                operations="\n".join(_operations(schema)),
             )
         )
 
@@ -49,14 +53,30 @@ def _file(name: str) -> str:
     return (files("app.api") / "pages" / name).read_text(encoding="utf-8")
 
 
+def _contents(schema: dict[str, Any]) -> Iterator[str]:
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            link = f'<a href="#{_anchor(method, path)}"><code>{escape(path)}</code></a>'
+            yield f"<li>{link} {_text(operation['summary'])}</li>"
+
+
 def _operations(schema: dict[str, Any]) -> Iterator[str]:
     for path, methods in schema["paths"].items():
         for method, operation in methods.items():
-            yield f"<h2><code>{method.upper()} {escape(path)}</code></h2>"
-            yield f"<p>{escape(operation.get('description') or operation['summary'])}</p>"
+            yield f'<h2 id="{_anchor(method, path)}"><code>{method.upper()} {escape(path)}</code></h2>'
+            yield f"<p>{_text(operation.get('description') or operation['summary'])}</p>"
             if parameters := operation.get("parameters"):
-                yield "<table><tr><th>Parameter</th><th></th></tr>"
+                yield "<table><tr><th>Parameter</th><th>Meaning</th></tr>"
                 for parameter in parameters:
-                    name, meaning = escape(parameter["name"]), escape(parameter.get("description", ""))
-                    yield f"<tr><td><code>{name}</code></td><td>{meaning or 'In the path.'}</td></tr>"
+                    meaning = _text(parameter.get("description", "")) or "In the path."
+                    yield f"<tr><td><code>{escape(parameter['name'])}</code></td><td>{meaning}</td></tr>"
                 yield "</table>"
+
+
+def _anchor(method: str, path: str) -> str:
+    return f"{method}-{re.sub(r'[^a-z0-9]+', '-', path.lower()).strip('-')}"
+
+
+def _text(markdown: str) -> str:
+    """As HTML; of Markdown the descriptions use only `code`."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(markdown))
