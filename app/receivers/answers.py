@@ -24,6 +24,8 @@ MAX_ERROR_BYTES = 1_024
 MAX_PARTIAL_BYTES = 16_384
 """Of `partial_success.error_message`: far below the 4 MiB that a response may have."""
 
+_NOTHING_TO_SAY = {Encoding.PROTOBUF: b"", Encoding.JSON: b"{}"}
+
 UNFORESEEN_RETRY_SECONDS = 5.0
 UNFORESEEN = "the service could not take this request now; it may be sent again"
 
@@ -98,6 +100,13 @@ def status_of(error: BaseException) -> status_pb2.Status:
         pause.retry_delay.FromSeconds(retry_after_seconds(error))
         status.details.add().Pack(pause)
     return status
+
+
+def encode_success(door: Door, accepted: Accepted, encoding: Encoding) -> bytes:
+    """Write the response to a body that was taken; nearly always it has nothing to say."""
+    if not accepted.rejections.total and not accepted.rejections.message:
+        return _NOTHING_TO_SAY[encoding]
+    return encode_message(success_of(door, accepted), encoding)
 
 
 def success_of(door: Door, accepted: Accepted) -> Message:

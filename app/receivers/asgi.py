@@ -96,25 +96,34 @@ class Exchange:
             Stalled: The sender was too slow.
             Disconnected: The sender went away.
         """
-        pieces = io.BytesIO()
+        if not self._is_unread:
+            return b""
         loop = asyncio.get_running_loop()
         end = loop.time() + self._patience.body_seconds
         try:
-            async with asyncio.timeout(None) as timeout:
+            async with asyncio.timeout(self._patience.piece_seconds) as timeout:
+                piece = await self._read_bounded(limit_bytes, hold)
+                if not self._is_unread:  # a short body comes in one piece and is not copied
+                    return piece
+                pieces = io.BytesIO()
+                pieces.write(piece)
                 while self._is_unread:
                     timeout.reschedule(min(end, loop.time() + self._patience.piece_seconds))
-                    piece = await self._read_piece()
-                    if self._received_bytes > limit_bytes:
-                        raise _too_large(limit_bytes)
-                    if self.content_length is None:
-                        hold(len(piece))
-                    pieces.write(piece)
+                    pieces.write(await self._read_bounded(limit_bytes, hold))
+                return pieces.getvalue()
         except TimeoutError as error:
             raise Stalled(
                 f"the body stopped after {self._received_bytes} bytes; a sender has {self._patience.piece_seconds:g} s "
                 f"for the next piece and {self._patience.body_seconds:g} s for all of it"
             ) from error
-        return pieces.getvalue()
+
+    async def _read_bounded(self, limit_bytes: int, hold: Callable[[int], None]) -> bytes:
+        piece = await self._read_piece()
+        if self._received_bytes > limit_bytes:
+            raise _too_large(limit_bytes)
+        if self.content_length is None:
+            hold(len(piece))
+        return piece
 
     async def answer(
         self, status: int, content_type: str, body: bytes, headers: Iterable[tuple[str, str]] = ()

@@ -25,11 +25,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from app.codec.contract import Encoding
 from app.errors import BufferFull, Stalled, StartupFailed, Undecodable
 from app.pipeline.contract import Accepted, Intake, Request
-from app.receivers.answers import answer_for, sentence_of, status_of, success_of
+from app.receivers.answers import answer_for, encode_success, sentence_of, status_of
 from app.receivers.doors import DOORS, EXPORT, Authenticate, Door, anonymous, authorized_writer
 from app.receivers.outcomes import Outcomes
 from app.settings import ServerSettings
-from app.telemetry import metrics
 
 MAX_IN_FLIGHT = 4_096
 """Requests of all connections; beyond: RESOURCE_EXHAUSTED with RetryInfo."""
@@ -149,7 +148,7 @@ class OtlpGrpc:
         async def export(_messages: Any, context: Any) -> bytes:
             try:
                 accepted = await self._export(door, context)
-                return success_of(door, accepted).SerializeToString()
+                return encode_success(door, accepted, Encoding.PROTOBUF)
             except Exception as error:  # noqa: BLE001 - what escapes a handler is UNKNOWN, on which exporters drop
                 refusal = error
             answer = answer_for(refusal)
@@ -170,7 +169,7 @@ class OtlpGrpc:
             principal = authorized_writer(self._authenticate, _headers(context))
             with self._intake.admit(door.signal, 0) as reservation:
                 body = await self._read(context)
-                metrics.REQUEST_BYTES.labels(door.signal.value).inc(len(body))
+                self._outcomes.received(door.signal, len(body))
                 reservation.grow(len(body))
                 request = Request(principal.tenant, door.signal, Encoding.PROTOBUF, body, received_unix_nano)
                 accepted = await self._intake.accept(request)

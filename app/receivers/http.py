@@ -13,14 +13,20 @@ from http import HTTPStatus
 
 from app.codec.contract import Encoding
 from app.errors import Draining, MethodNotAllowed, NotFound, UnsupportedEncoding
-from app.pipeline.contract import Accepted, Intake, Request
-from app.receivers.answers import answer_for, encode_message, retry_after_seconds, sentence_of, status_of, success_of
+from app.pipeline.contract import Intake, Request
+from app.receivers.answers import (
+    answer_for,
+    encode_message,
+    encode_success,
+    retry_after_seconds,
+    sentence_of,
+    status_of,
+)
 from app.receivers.asgi import Disconnected, Exchange, Patience, Receive, Scope, Send
 from app.receivers.decompress import content_encoding, decompress
 from app.receivers.doors import DOOR_BY_PATH, PROFILE_PATHS, Authenticate, Door, anonymous, authorized_writer
 from app.receivers.outcomes import Outcomes
 from app.settings import ServerSettings
-from app.telemetry import metrics
 
 _PLAIN = "text/plain; charset=utf-8"
 
@@ -85,12 +91,12 @@ class OtlpHttp:
         exchange.check_declared_length(self._settings.max_request_bytes)
         with self._intake.admit(door.signal, exchange.content_length or 0) as reservation:
             body = await exchange.read_body(self._settings.max_request_bytes, reservation.grow)
-            metrics.REQUEST_BYTES.labels(door.signal.value).inc(len(body))
+            self._outcomes.received(door.signal, len(body))
             body = await decompress(compression, body, self._settings.max_decompressed_bytes, reservation.grow)
             request = Request(principal.tenant, door.signal, encoding, body, received_unix_nano)
             accepted = await self._intake.accept(request)
         self._outcomes.accepted(door.signal, accepted, len(body))
-        await exchange.answer(200, encoding.value, _success(door, accepted, encoding))
+        await exchange.answer(200, encoding.value, encode_success(door, accepted, encoding))
 
     async def _refuse(self, exchange: Exchange, door: Door | None, error: BaseException) -> None:
         answer = answer_for(error)
@@ -106,10 +112,6 @@ class OtlpHttp:
         else:
             body = encode_message(status_of(error), encoding)
             await exchange.answer(answer.http, encoding.value, body, headers)
-
-
-def _success(door: Door, accepted: Accepted, encoding: Encoding) -> bytes:
-    return encode_message(success_of(door, accepted), encoding)
 
 
 def _not_found(path: str) -> NotFound:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import structlog
+from prometheus_client import Counter
 
 from app.errors import ServiceError
 from app.model import Signal
@@ -30,6 +31,13 @@ class Outcomes:
         self._transport = transport
         self._clock = clock
         self._lines: dict[str, _Lines] = {}
+        # Looking a child up by its labels costs more than counting does.
+        self._bytes = {signal: metrics.REQUEST_BYTES.labels(signal.value) for signal in Signal}
+        self._requests: dict[tuple[Signal | None, str], Counter] = {}
+
+    def received(self, signal: Signal, size_bytes: int) -> None:
+        """Count the bytes of a body as sent."""
+        self._bytes[signal].inc(size_bytes)
 
     def accepted(self, signal: Signal, accepted: Accepted, size_bytes: int) -> None:
         """Count a body that was taken, whole or in part."""
@@ -67,7 +75,11 @@ class Outcomes:
 
     def count(self, signal: Signal | None, outcome: str) -> None:
         """Count a request."""
-        metrics.REQUESTS.labels(signal.value if signal else _NO_SIGNAL, self._transport, outcome).inc()
+        child = self._requests.get((signal, outcome))
+        if child is None:
+            child = metrics.REQUESTS.labels(signal.value if signal else _NO_SIGNAL, self._transport, outcome)
+            self._requests[signal, outcome] = child
+        child.inc()
 
 
 class _Lines:

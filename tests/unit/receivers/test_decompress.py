@@ -8,6 +8,7 @@ import struct
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import zstandard
@@ -116,6 +117,24 @@ def test_streams_after_each_other_are_one_body(encoding: ContentEncoding, compre
 def test_a_skippable_zstd_frame_adds_nothing() -> None:
     skippable = b"\x50\x2a\x4d\x18" + struct.pack("<I", 3) + b"abc"
     assert whole(ContentEncoding.ZSTD, skippable + zstandard.compress(b"data")) == b"data"
+
+
+def test_bodies_decompressed_at_once_do_not_mix() -> None:
+    bodies = [os.urandom(20_000) for _ in range(50)]
+    compressed = [zstandard.compress(body[:9_000]) + zstandard.compress(body[9_000:]) for body in bodies]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda body: whole(ContentEncoding.ZSTD, body), compressed)) == bodies
+
+
+def test_a_body_abandoned_in_mid_frame_does_no_harm_to_the_next() -> None:
+    data = os.urandom(100_000)
+    body = zstandard.compress(data)
+    for damaged in (body[:50_000], body[:60_000] + bytes(1000)):
+        with pytest.raises(Undecodable):
+            whole(ContentEncoding.ZSTD, damaged)
+    abandoned = inflate(ContentEncoding.ZSTD, zstandard.compress(bytes(50 << 20)), LIMIT_BYTES)
+    next(abandoned)
+    assert whole(ContentEncoding.ZSTD, body) == data
 
 
 @pytest.mark.parametrize(
