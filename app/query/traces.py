@@ -7,6 +7,7 @@ end, as the summary says it; they are judged by the spans that start up to an ho
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -190,10 +191,12 @@ class Traces:
             ask, f"trace {trace_id}", ROW_KEY, default_limit=MAX_SPANS, max_limit=MAX_SPANS, whole=True
         )
         times = await self._bounds(ask.tenant, [trace_id])
-        described = await self.reader.fetch(summaries(ask.tenant, [trace_id], times), rows=1)
+        described, found = await asyncio.gather(
+            self.reader.fetch(summaries(ask.tenant, [trace_id], times), rows=1),
+            self.reader.fetch(whole(ask.tenant, trace_id, times, turn), rows=turn.limit + 1),
+        )
         if not described:
             raise NotFound(f"there is no trace {trace_id}", field="trace_id")
-        found = await self.reader.fetch(whole(ask.tenant, trace_id, times, turn), rows=turn.limit + 1)
         page = turn.page(exact(SPANS, found), row_key)
         ran = Window(described[0]["start_unix_nano"], described[0]["end_unix_nano"])
         return Trace(_summary(described[0]), Page(page.items, ran, page.next_cursor, page.truncated))

@@ -46,6 +46,7 @@ WHERE s.tenant = {tenant:String}
   AND ((s.severity_number >= {severity:UInt8}) OR (s.severity_number = 0 AND upper(s.severity_text) IN {severity_words:Array(String)}))
   AND positionCaseInsensitiveUTF8(s.body, {query_0:String}) > 0
   AND positionCaseInsensitiveUTF8(s.body, {query_1:String}) > 0
+  AND has(mapValues(s.attributes_map), {attribute_0_value:String})
   AND arrayExists((k, v) -> (k = {attribute_0_key:String}) AND (v = {attribute_0_value:String}), mapKeys(s.attributes_map), mapValues(s.attributes_map))
   AND s.resource IN (
     SELECT r.resource

@@ -70,6 +70,7 @@ WHERE s.tenant = {tenant:String}
   AND s.duration_ns >= {min_duration:UInt64}
   AND s.duration_ns <= {max_duration:UInt64}
   AND s.trace_id = {trace_id:String}
+  AND has(mapValues(s.attributes_map), {attribute_0_value:String})
   AND arrayExists((k, v) -> (k = {attribute_0_key:String}) AND (v = {attribute_0_value:String}), mapKeys(s.attributes_map), mapValues(s.attributes_map))
   AND s.resource IN (
     SELECT r.resource

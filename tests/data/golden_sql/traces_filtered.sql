@@ -14,6 +14,7 @@ WHERE s.tenant = {tenant:String}
   AND s.span_name = {span:String}
   AND s.span_kind = {kind:String}
   AND s.status_code = {status:String}
+  AND has(mapValues(s.attributes_map), {attribute_0_value:String})
   AND arrayExists((k, v) -> (k = {attribute_0_key:String}) AND (v = {attribute_0_value:String}), mapKeys(s.attributes_map), mapValues(s.attributes_map))
   AND s.resource IN (
     SELECT r.resource
