@@ -23,7 +23,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from app.codec.contract import Encoding
-from app.errors import BufferFull, Stalled, StartupFailed, Undecodable
+from app.errors import BufferFull, Stalled, StartupFailed, TooLarge, Undecodable
 from app.pipeline.contract import Accepted, Intake, Request
 from app.receivers.answers import answer_for, encode_success, sentence_of, status_of
 from app.receivers.doors import DOORS, EXPORT, Authenticate, Door, anonymous, authorized_writer
@@ -146,13 +146,14 @@ class OtlpGrpc:
 
     def _handler(self, door: Door) -> Handler:
         async def export(_messages: Any, context: Any) -> bytes:
+            peer = context.peer()
             try:
                 accepted = await self._export(door, context)
                 return encode_success(door, accepted, Encoding.PROTOBUF)
             except Exception as error:  # noqa: BLE001 - what escapes a handler is UNKNOWN, on which exporters drop
                 refusal = error
             answer = answer_for(refusal)
-            self._outcomes.refused(door.signal, answer, refusal, context.peer())
+            self._outcomes.refused(door.signal, answer, refusal, peer)
             await context.abort(
                 _CODES[answer.grpc], sentence_of(refusal), ((_DETAILS, status_of(refusal).SerializeToString()),)
             )
@@ -185,7 +186,13 @@ class OtlpGrpc:
         except TimeoutError as error:
             raise Stalled(f"the message did not arrive within {self._read_seconds:g} s") from error
         if message is grpc.aio.EOF:
-            raise Undecodable("the request ended without a message")
+            if context.peer():
+                raise Undecodable("the request ended without a message")
+            # The call is over and no longer knows its peer: the library has answered, just as this error would be.
+            raise TooLarge(
+                f"the message is larger than {self._limit_bytes} bytes, the limit server.max_request_bytes or "
+                "server.max_decompressed_bytes, or its sender gave up"
+            )
         body: bytes = message
         return body
 

@@ -132,6 +132,13 @@ async def test_g1_a_larger_message_is_refused_for_ever(channel: Any, intake: Mem
     await until(lambda: intake.open_reservations == 0)
 
 
+@every_compression
+async def test_g1_a_larger_message_is_counted_as_such(channel: Any, compression: Any) -> None:
+    with counting(metrics.REQUESTS, signal="traces", transport="grpc", outcome="too_large") as grown:
+        await refused(channel, bytes(LIMIT_BYTES + 1), compression=compression)
+        await until(lambda: grown() == 1)
+
+
 async def test_g1_the_default_limit_takes_64_mib_and_no_more(intake: MemoryIntake) -> None:
     async with opened(intake, ServerSettings()) as channel:
         await export(channel, bytes(64 << 20))
