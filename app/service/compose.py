@@ -38,7 +38,7 @@ from app.receivers.pprof import PprofHttp
 from app.service.http import address_of, bind, http_server
 from app.service.readiness import Readiness
 from app.service.ready_file import ready_file
-from app.settings import ClickHouseMode, ClickHouseSettings, ServerSettings, Settings
+from app.settings import ClickHouseMode, ClickHouseSettings, QuerySettings, ServerSettings, Settings
 from app.store.client import ClickHouse
 from app.store.contract import Login
 from app.store.embedded.server import EmbeddedServer
@@ -122,6 +122,14 @@ def _client(settings: ClickHouseSettings, backend: _Backend, login: Login) -> Cl
         connection_timeout_seconds=settings.connection_timeout_seconds,
         compress_inserts=settings.mode is ClickHouseMode.SERVER,  # a network lies between; on loopback it only costs
     )
+
+
+def _bounds(settings: Settings) -> QuerySettings:
+    """`[query]`; an embedded server refuses a read that asks for more memory than the whole server may have."""
+    if settings.clickhouse.mode is ClickHouseMode.SERVER:
+        return settings.query
+    most = min(settings.query.max_memory_bytes, settings.clickhouse.embedded_max_memory_bytes)
+    return settings.query.model_copy(update={"max_memory_bytes": most})
 
 
 async def _bring_up_to_date(store: ClickHouse, settings: Settings) -> list[str]:
@@ -209,7 +217,7 @@ async def _serve(settings: Settings) -> None:
             ) as pipeline,
             _background(_watch(inserts, readiness), _supervise(backend, readiness, pipeline)),
         ):
-            api = create_api(questions=Questions(reads, settings.query), readiness=readiness, settings=settings)
+            api = create_api(questions=Questions(reads, _bounds(settings)), readiness=readiness, settings=settings)
             async with http_server(api, sockets.query, grace_seconds=_GRACE_SECONDS):
                 async with _telemetry_doors(settings, pipeline, readiness, sockets) as grpc_address:
                     if await _is_up_to_date(schema, settings, readiness, stop):
