@@ -279,8 +279,8 @@ def _integer_reader(least: int, most: int) -> Reader:
             number = value
         elif value.__class__ is str and value.isascii() and len(value) <= 20 and value.removeprefix("-").isdigit():
             number = int(value)
-        elif value.__class__ is float and value.is_integer() and abs(value) < 2.0**63:
-            # Integers beyond 64 bits arrive here, rounded, as ±2^63 or more: those must not slip in.
+        elif value.__class__ is float and value.is_integer() and -(2.0**63) < value <= most:
+            # Integers beyond 64 bits arrive here, rounded, as -2^63 or less or 2^64 or more: those must not slip in.
             number = int(value)
         else:
             raise _misfit(value, f"an integer between {least} and {most}")
