@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 from app.api import genai, metrics, ops, pages, paths, problems, records, services, traces
 from app.api.guard import Guard
 from app.api.ops import Readiness
+from app.api.paths import PREFIX
 from app.query.questions import Questions
 from app.settings import Settings
 
@@ -21,8 +22,6 @@ TOPICS: tuple[Callable[[Questions], APIRouter], ...] = (
     services.routes,
     genai.routes,
 )
-
-PREFIX = "/api/v1"
 
 
 _DESCRIPTION = """

@@ -11,6 +11,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api import problems
+from app.api.paths import PREFIX
 from app.telemetry.metrics import QUERIES, QUERY_SECONDS
 
 _HEADERS = {
@@ -64,4 +65,8 @@ class Guard:
 
 def _route(scope: MutableMapping[str, Any]) -> str:
     """The route's template: paths as sent would be a label set without end."""
-    return getattr(scope.get("route"), "path", "unmatched")
+    template: str | None = getattr(scope.get("route"), "path", None)
+    if template is None:
+        return "unmatched"
+    # A route knows its own router's part of the path only.
+    return PREFIX + template if scope["path"].startswith(PREFIX + "/") else template
