@@ -178,6 +178,7 @@ class TestWhateverIsInAParameterIsText:
 def test_a_span_is_told_in_full(door: Door) -> None:
     """64-bit integers exact, NaN as OTLP/JSON says it, types kept."""
     (span,) = door.items("/api/v1/spans", **WINDOW, service="exact")
+    assert (span["trace_id"], span["span_id"]) == (f"{EXACT:032x}", f"{1:016x}")
     assert span["timestamp_unix_nano"] == T0 + 300 * SECOND
     assert span["attributes"]["nan"] == "NaN"
     assert span["attributes"]["list"] == [1, 1.0, "x"]
