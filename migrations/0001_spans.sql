@@ -117,7 +117,8 @@ CREATE TABLE IF NOT EXISTS {{database}}.{{local spans}}
     row UInt32,
     ingested_at DateTime('UTC'),
 
-    INDEX trace_id_bloom lower(hex(trace_id_bytes)) TYPE bloom_filter(0.001) GRANULARITY 1
+    INDEX trace_id_bloom lower(hex(trace_id_bytes)) TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX session_id_bloom session_id TYPE bloom_filter(0.01) GRANULARITY 1
 )
 ENGINE = {{engine MergeTree}}
 PARTITION BY toDate(timestamp)

@@ -1,4 +1,4 @@
-"""A question about one trace reads the granules that hold it, whichever name and table it is asked of."""
+"""A question about one trace or session reads the granules that hold it, by whatever name and table it is asked."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def schema(clickhouse: EmbeddedServer) -> Iterator[Schema]:
     """More than a hundred granules of spans and of logs, in one part; five rows a trace."""
     columns = f"""
         SELECT 'default', concat('service-', toString(intDiv(number, 5) % 10)), now64(9, 'UTC'),
-            MD5(toString(intDiv(number, 5)))
+            MD5(toString(intDiv(number, 5))), concat('session-', toString(intDiv(number, 5)))
         FROM numbers({ROWS})
         SETTINGS max_block_size = {ROWS}, min_insert_block_size_rows = {ROWS}, max_insert_threads = 1, max_threads = 1
     """
     with migrated(clickhouse) as made:
         for table in ("spans", "logs"):
-            made.run(f"INSERT INTO {table} (tenant, service_name, timestamp, trace_id_bytes) {columns}")
+            made.run(f"INSERT INTO {table} (tenant, service_name, timestamp, trace_id_bytes, session_id) {columns}")
         yield made
 
 
 def granules(schema: Schema, sql: str) -> tuple[int, int]:
     """Granules after and before the last index of a plan with one."""
     plan = "\n".join(row["explain"] for row in schema.rows(f"EXPLAIN indexes = 1 {sql}"))
-    assert "trace_id_bloom" in plan, plan
+    assert "_bloom" in plan, plan
     left, before = re.findall(r"Granules: (\d+)/(\d+)", plan)[-1]
     return int(left), int(before)
 
@@ -55,6 +55,19 @@ def test_a_trace_is_found_in_few_of_a_hundred_granules(schema: Schema, sql: str)
     left, before = granules(schema, sql.format(id=f"'{trace}'"))
     assert before >= 100
     assert 1 <= left <= 5
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT trace_id, span_name FROM spans WHERE session_id = 'session-77' ORDER BY timestamp ASC",
+        "SELECT TraceId FROM otel_traces WHERE session_id = 'session-77'",
+    ],
+)
+def test_a_session_is_found_in_few_of_a_hundred_granules(schema: Schema, sql: str) -> None:
+    left, before = granules(schema, sql)
+    assert before >= 100
+    assert 1 <= left <= 8
 
 
 @pytest.mark.parametrize(
