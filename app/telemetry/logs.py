@@ -11,7 +11,6 @@ import sys
 
 import structlog
 
-
 _QUIET = ("uvicorn.access", "uvicorn.error", "asyncio", "aiohttp.access")
 
 

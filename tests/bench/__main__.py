@@ -176,7 +176,7 @@ def quantile(values: list[float], q: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * q))]
 
 
-def ask(name: str, rows: int, question: Callable[[int], None], times: int) -> Latency:
+def ask(name: str, rows: int, question: Callable[[int], object], times: int) -> Latency:
     """Ask a few times unmeasured, then measure."""
     for number in range(3):
         question(number)
@@ -193,7 +193,7 @@ def reads(service: Service, times: int) -> list[Latency]:
     rows = int(service.sql("SELECT count() FROM spans"))
     ids = service.sql("SELECT DISTINCT trace_id FROM spans ORDER BY cityHash64(trace_id) LIMIT 64").split()
     get = service.get
-    questions: dict[str, Callable[[int], None]] = {
+    questions: dict[str, Callable[[int], object]] = {
         "trace by id": lambda n: get(f"/api/v1/traces/{ids[n % len(ids)]}"),
         "trace by id, otel_traces in SQL": lambda n: service.sql(
             f"SELECT count() FROM otel_traces WHERE TraceId = '{ids[n % len(ids)]}'"

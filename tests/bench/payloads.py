@@ -53,7 +53,7 @@ class Body:
 def spans(count: int, seed: int = 1) -> Body:
     """A request of `count` spans around now."""
     chance = random.Random(seed)
-    request = ExportTraceServiceRequest()
+    request: Any = ExportTraceServiceRequest()
     group = request.resource_spans.add()
     _resource(group.resource, f"service-{seed % 8}")
     scoped = group.scope_spans.add()
@@ -66,7 +66,7 @@ def spans(count: int, seed: int = 1) -> Body:
             trace_id=_TRACE + b"\0" * 8,
             span_id=_SPAN + b"\0\0" + b"\1\2\3",
             name=f"GET {chance.choice(ROUTES)}",
-            kind=chance.randint(1, 5),  # type: ignore[arg-type]
+            kind=chance.randint(1, 5),
             start_time_unix_nano=now - trace * 1_000_000,
             end_time_unix_nano=now - trace * 1_000_000 + chance.randint(10_000, 90_000_000),
         )
@@ -84,7 +84,8 @@ def spans(count: int, seed: int = 1) -> Body:
 def points(count: int, seed: int = 1) -> Body:
     """A request of `count` data points: sums, gauges and histograms."""
     chance = random.Random(seed)
-    request = ExportMetricsServiceRequest()
+    request: Any = ExportMetricsServiceRequest()
+    metric: Any = None
     group = request.resource_metrics.add()
     _resource(group.resource, f"service-{seed % 8}")
     scoped = group.scope_metrics.add()
@@ -116,7 +117,7 @@ def points(count: int, seed: int = 1) -> Body:
 def logs(count: int, seed: int = 1) -> Body:
     """A request of `count` log records."""
     chance = random.Random(seed)
-    request = ExportLogsServiceRequest()
+    request: Any = ExportLogsServiceRequest()
     group = request.resource_logs.add()
     _resource(group.resource, f"service-{seed % 8}")
     scoped = group.scope_logs.add()

@@ -8,6 +8,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -77,8 +78,12 @@ def returned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Cou
                     assert status == 200, (payload.name, body)
         sent = {signal: expected(signal).total() for signal in ("traces", "metrics", "logs")}
         for table, signal in (("spans", "traces"), ("metrics", "metrics"), ("logs", "logs")):
-            until(lambda t=table, s=signal: int(service.sql(f"SELECT count() FROM {t}")) >= sent[s])
+            until(partial(has_rows, service, table, sent[signal]))
         yield {signal: read_back(service, signal) for signal in ("traces", "metrics", "logs")}
+
+
+def has_rows(service: Service, table: str, count: int) -> bool:
+    return int(service.sql(f"SELECT count() FROM {table}")) >= count
 
 
 def expected(signal: str) -> Counter[tuple[bytes, ...]]:

@@ -24,13 +24,13 @@ SPANS, LOGS = 10, 12
 
 def delivered(service: Service, name: str) -> tuple[str, str, str]:
     """Stored spans, log records, and the total of counter `orders` (200), of one service name."""
-    counts = [service.sql(f"SELECT count() FROM {table} WHERE service_name = '{name}'") for table in ("spans", "logs")]
+    spans, logs = (service.sql(f"SELECT count() FROM {t} WHERE service_name = '{name}'") for t in ("spans", "logs"))
     # A cumulative counter may be exported more than once while it is shut down: the last value of each series counts.
     orders = service.sql(
         "SELECT sum(latest) FROM (SELECT argMax(value, timestamp) AS latest FROM metrics "
         f"WHERE service_name = '{name}' AND metric_name = 'orders' GROUP BY series_id)"
     )
-    return (*counts, orders)
+    return spans, logs, orders
 
 
 def run(command: list[str], cwd: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -140,6 +141,10 @@ def serve(folder: Path, environment: dict[str, str]) -> subprocess.CompletedProc
     )
 
 
+def is_one(service: Service, statement: str) -> bool:
+    return service.sql(statement) == "1"
+
+
 def test_what_is_sent_is_visible_within_three_seconds(start: Callable[..., Any]) -> None:
     """At the default settings, for each of 30 requests: from the answer to a row in a query."""
     with start() as service:
@@ -148,6 +153,7 @@ def test_what_is_sent_is_visible_within_three_seconds(start: Callable[..., Any])
             name = f"visible-{number}"
             assert service.post("/v1/traces", spans(name, 1), **PROTOBUF)[0] == 200
             answered = time.monotonic()
-            until(lambda n=name: service.sql(f"SELECT count() FROM spans WHERE service_name = '{n}'") == "1", 10)
+            count = f"SELECT count() FROM spans WHERE service_name = '{name}'"
+            until(partial(is_one, service, count), 10)
             seen.append(time.monotonic() - answered)
         assert max(seen) < 3.0

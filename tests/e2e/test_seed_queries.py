@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -27,7 +28,7 @@ SPANS = [
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service of its own: the queries look at everything there is."""
     with running(tmp_path_factory.mktemp("seed")) as started:
-        request = ExportTraceServiceRequest()
+        request: Any = ExportTraceServiceRequest()
         scoped = request.resource_spans.add().scope_spans.add()
         now = time.time_ns()
         for number, (name, agent, seconds, failed, session, model, tokens) in enumerate(SPANS):
