@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from app.api.answers import LIST_RESPONSES, list_response, otlp_response
 from app.api.parameters import Asker, Format, MetricParameters, SeriesParameters, ask_of
 from app.model import Signal
+from app.query.points import Aggregation
 from app.query.questions import Questions
+from app.query.series import Answer
 
 
 def routes(questions: Questions) -> APIRouter:
@@ -30,6 +32,20 @@ def routes(questions: Questions) -> APIRouter:
         if parameters.format is Format.OTLP:
             page = await questions.metrics.points(ask, name)
             return await otlp_response(request, Signal.METRICS, page.items, page.next_cursor)
-        return await list_response(request, await questions.metrics.points(ask, name), lambda row: row["timestamp"])
+        answer = await questions.metrics.series(ask, name)
+        return await list_response(request, answer.page, name=name, **_about(answer))
 
     return router
+
+
+def _about(answer: Answer) -> dict[str, Any]:
+    """What was made of the points, also where it was not asked for by name."""
+    question = answer.question
+    if question is None:
+        return {}
+    about: dict[str, Any] = {"type": question.type, "aggregation": question.aggregation}
+    if question.aggregation is not Aggregation.NONE:
+        about["step_ns"] = question.grid.step_ns
+    if question.aggregation is Aggregation.QUANTILE:
+        about["quantile"] = question.quantile
+    return about

@@ -129,6 +129,25 @@ class MetricParameters(Paged, _PointWords):
 class SeriesParameters(Paged, _PointWords):
     """Of one metric."""
 
+    aggregation: str | None = Field(
+        None,
+        description="What becomes of a series' points in a step: `avg`, `sum`, `min`, `max`, `count`, `last`, `rate`, "
+        "`increase`, `quantile`, or `none`: the points themselves. Without it: what the type is usually asked for, "
+        "counters `rate`, up-down counters `last`, gauges and summaries `avg`, histograms `quantile`.",
+    )
+    step: str | None = Field(
+        None,
+        description="Length of a step: `15s`, `1m30s` or integer nanoseconds, at most 11,000 of them in the window. "
+        "Without it: a round length of which at most 300 fit.",
+    )
+    group_by: list[str] = Field(
+        [],
+        description="Attribute key, `resource.key`, `service`, `agent`, `session` or `user`; repeatable. Series that "
+        "are equal in all of them become one; empty: all become one. Without it: each series by itself.",
+    )
+    quantile: str | None = Field(
+        None, description="Which quantile, 0 to 1, with `aggregation=quantile`, which it implies; 0.95 if not said."
+    )
     format: Format = Field(Format.JSON, description="`otlp`: the stored points as OTLP/JSON `MetricsData`.")
 
 

@@ -14,6 +14,7 @@ from app.query.ask import IN_WINDOW, Ask, Page, Reader, Statement, Turn, fill, w
 from app.query.cursor import Key
 from app.query.filters import METRIC_FILTERS, POINT_FILTERS, equals, narrow
 from app.query.listing import Listing
+from app.query.series import Answer, read_series
 from app.query.window import format_time
 
 MOST_NAMES = "100"
@@ -86,6 +87,16 @@ class Metrics:
             StoreUnavailable: ClickHouse is away.
         """
         return await points(self.reader).page(of_name(ask, name))
+
+    async def series(self, ask: Ask, name: str) -> Answer:
+        """The series of one metric (`app.query.series`).
+
+        Raises:
+            InvalidQuery: Names the parameter.
+            QueryTooHeavy: Over a bound of `[query]`, or one series has more points than an answer.
+            StoreUnavailable: ClickHouse is away.
+        """
+        return await read_series(self.reader, ask, name)
 
 
 def names(ask: Ask, turn: Turn) -> Statement:
