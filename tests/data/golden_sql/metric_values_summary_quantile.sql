@@ -1,0 +1,29 @@
+SELECT
+    grp,
+    arraySort(x -> x.1, groupArray((slot, exact, rounded))) AS points
+FROM (
+    SELECT
+        CAST([toString(s.service_name), leftPad(lower(hex(s.series_id)), 16, '0'), toString(s.metric_unit)], 'Array(String)') AS grp,
+        least(intDiv(toUnixTimestamp64Nano(s.timestamp) - {start:Int64}, {step:Int64}), {last_slot:UInt32}) AS slot,
+        '' AS exact,
+        argMax(s.`quantiles.value`[indexOf(s.`quantiles.quantile`, {quantile:Float64})], tuple(s.timestamp, s.batch, s.row)) AS rounded
+    FROM metrics AS s
+    WHERE s.tenant = {tenant:String}
+      AND s.timestamp >= fromUnixTimestamp64Nano({start:Int64}, 'UTC')
+      AND s.timestamp <= fromUnixTimestamp64Nano({end:Int64}, 'UTC')
+      AND s.metric_name = {name:String}
+      AND s.metric_type = {type:String}
+      AND grp >= {first:Array(String)}
+      AND grp <= {last:Array(String)}
+      AND s.service_name >= {first_service:String}
+      AND s.service_name <= {last_service:String}
+      AND bitAnd(s.flags, 1) = 0
+      AND has(s.`quantiles.quantile`, {quantile:Float64})
+      AND NOT isNaN(s.`quantiles.value`[indexOf(s.`quantiles.quantile`, {quantile:Float64})])
+    GROUP BY
+        grp,
+        slot
+)
+GROUP BY grp
+ORDER BY grp
+LIMIT {limit:UInt32}
