@@ -1,4 +1,4 @@
--- Log records: what a service said in a time range, so by tenant, service and time; those of a trace by its bloom filter.
+-- Log records: what a service said in a time range, so by tenant, service and time; those of a trace by the filter.
 CREATE TABLE IF NOT EXISTS {{database}}.{{local logs}}
 (
     tenant LowCardinality(String),

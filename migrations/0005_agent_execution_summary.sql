@@ -67,7 +67,7 @@ GROUP BY
     service_name,
     agent_name;
 
--- The seed's name for it.
+-- The same under the name of the first design.
 CREATE VIEW IF NOT EXISTS {{database}}.agent_execution_summary_mv
 AS SELECT
     hour,

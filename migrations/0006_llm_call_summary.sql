@@ -84,7 +84,7 @@ GROUP BY
     llm_system,
     llm_model;
 
--- The seed's name and grain: one row a model, whoever provides it.
+-- Under the name of the first design, and in its grain: one row a model, whoever provides it.
 CREATE VIEW IF NOT EXISTS {{database}}.llm_call_summary_mv
 AS SELECT
     hour,

@@ -61,7 +61,7 @@ GROUP BY
     service_name,
     tool_name;
 
--- The seed's name for it.
+-- The same under the name of the first design.
 CREATE VIEW IF NOT EXISTS {{database}}.tool_execution_summary_mv
 AS SELECT
     hour,

@@ -1,4 +1,4 @@
--- Spans as the OpenTelemetry Collector's ClickHouse exporter names them, for readers that know those; sorted as spans is.
+-- Spans as the OpenTelemetry Collector's ClickHouse exporter names them, for its readers; sorted as spans is.
 CREATE VIEW IF NOT EXISTS {{database}}.otel_traces
 (
     Timestamp DateTime64(9),

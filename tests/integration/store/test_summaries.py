@@ -15,7 +15,7 @@ from tests.integration.store.spans import NOW, span
 HOUR = 3600 * 10**9
 AGENT: dict[str, Any] = {"operation_name": "invoke_agent", "agent_name": "planner", "name": "invoke_agent planner"}
 MODEL: dict[str, Any] = {"llm_system": "openai", "llm_model": "gpt"}
-SEED_COLUMNS = {
+FIRST_COLUMNS = {
     "agent_execution_summary": {
         "hour": "DateTime('UTC')",
         "service_name": "LowCardinality(String)",
@@ -79,10 +79,10 @@ def schema(clickhouse: EmbeddedServer) -> Iterator[Schema]:
 
 
 @pytest.mark.parametrize("suffix", ["", "_mv"])
-@pytest.mark.parametrize("view", SEED_COLUMNS)
+@pytest.mark.parametrize("view", FIRST_COLUMNS)
 def test_each_view_begins_with_the_columns_of_the_first_design(schema: Schema, view: str, suffix: str) -> None:
     columns = {row["name"]: row["type"] for row in schema.rows(f"DESCRIBE {view}{suffix}")}
-    expected = SEED_COLUMNS[view]
+    expected = FIRST_COLUMNS[view]
     assert dict(list(columns.items())[: len(expected)]) == expected
     assert "tenant" in columns
 
