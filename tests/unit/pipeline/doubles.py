@@ -138,8 +138,12 @@ class ScriptedStore:
 
 
 def words(block: bytes) -> list[str]:
-    """Names like `s17` in a block: the services that LineDecoder put there."""
-    return [found.decode() for found in re.findall(rb"\bs\d+_", block)]
+    """Names like `s17_` in a block: the services that LineDecoder put there.
+
+    Each has its length in front, as Native strings do: the bytes of an id may look like a name.
+    """
+    found = re.finditer(rb"(?s)(.)(s\d+_)", block)
+    return [match[2].decode() for match in found if match[1][0] == len(match[2])]
 
 
 def request(body: str | bytes, signal: Signal = Signal.LOGS, tenant: str = "acme") -> Request:
