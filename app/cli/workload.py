@@ -30,6 +30,9 @@ from opentelemetry.util.types import AttributeValue
 from typing_extensions import override
 
 MS = 1_000_000
+# The semantic conventions' bounds; the SDK's own are made for milliseconds.
+_SECONDS_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+_TOKEN_BOUNDS = tuple(4**power for power in range(14))
 _NEVER_MILLIS = 3_600_000  # the readers export when they are flushed, not by the clock
 
 
@@ -246,10 +249,20 @@ class Sender:
     def _measure(self, step: Step) -> None:
         meter = self._meters[step.service].get_meter("rak-ingest.demo")
         if step.kind is SpanKind.SERVER:
-            duration = meter.create_histogram("http.server.request.duration", unit="s", description="Requests served.")
+            duration = meter.create_histogram(
+                "http.server.request.duration",
+                unit="s",
+                description="Requests served.",
+                explicit_bucket_boundaries_advisory=_SECONDS_BOUNDS,
+            )
             duration.record(step.ms / 1000, {"http.route": step.name, "error": bool(step.error)})
         if "gen_ai.usage.input_tokens" in step.attributes:
-            tokens = meter.create_histogram("gen_ai.client.token.usage", unit="{token}", description="Tokens used.")
+            tokens = meter.create_histogram(
+                "gen_ai.client.token.usage",
+                unit="{token}",
+                description="Tokens used.",
+                explicit_bucket_boundaries_advisory=_TOKEN_BOUNDS,
+            )
             for word, key in (("input", "gen_ai.usage.input_tokens"), ("output", "gen_ai.usage.output_tokens")):
                 labels = {"gen_ai.token.type": word, "gen_ai.request.model": step.attributes["gen_ai.request.model"]}
                 tokens.record(int(str(step.attributes[key])), labels)
