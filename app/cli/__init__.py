@@ -1,4 +1,7 @@
-"""One verb per command: load settings, call one function, print. Exit 0 done, 1 refused or failed, 2 usage."""
+"""One verb per command: load settings, call one function, print. Exit 0 done, 1 refused or failed, 2 usage.
+
+A verb imports the rooms it needs when it runs: `--help` and `config check` must not pay for FastAPI, gRPC and the SDK.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import track
 
 from app.cli.options import ConfigFile, settings_of
-from app.cli.workload import Sender, conversation, order
 from app.errors import StartupFailed
 
 _HISTORY_SECONDS = 900
@@ -42,6 +41,8 @@ def demo(
     host = settings.server.host
     target = (endpoint or f"http://{host}:{settings.server.otlp_http_port}").rstrip("/")
     _knock(target)
+    from app.cli.workload import Sender, conversation, order  # noqa: PLC0415 - see app.cli
+
     chance = random.Random(seed)  # noqa: S311 - a workload, not a secret
     now = time.time_ns()
     console = Console(stderr=True)
