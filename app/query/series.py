@@ -131,7 +131,7 @@ async def read_series(reader: Reader, ask: Ask, name: str) -> Answer:
         statement = values(question, shown[0]["grp"], shown[-1]["grp"], limit=len(shown), most_points=MOST_POINTS + 1)
         steps = {tuple(row["grp"]): row["points"] for row in await reader.fetch(statement, rows=len(shown))}
         if question.aggregation is Aggregation.NONE:
-            turn = replace(turn, limit=_whole_series(shown, steps))
+            turn = replace(turn, limit=whole_series(shown, steps))
         for row in found[: turn.limit]:
             row["points"] = _points(question, row, steps.get(tuple(row["grp"]), ()))
     page = turn.page(found, _key)
@@ -254,8 +254,12 @@ def _key(row: Mapping[str, Any]) -> Key:
     return (orjson.dumps(row["grp"]).decode(),)
 
 
-def _whole_series(shown: Sequence[Mapping[str, Any]], steps: Mapping[tuple[str, ...], Sequence[Any]]) -> int:
+def whole_series(shown: Sequence[Mapping[str, Any]], steps: Mapping[tuple[str, ...], Sequence[Any]]) -> int:
     """How many of the series have all their points among those that were read.
+
+    Args:
+        shown: The series, in order.
+        steps: Points by key of series, read in that order, up to one more than `MOST_POINTS`.
 
     Raises:
         QueryTooHeavy: Not even the first.

@@ -14,7 +14,7 @@ from app.model import Signal
 from tests.integration.query.points import DELTA, Points, at
 from tests.integration.query.serving import Door, Plot
 from tests.integration.query.test_refusals import problem_of
-from tests.integration.query.world import SECOND, T0
+from tests.integration.query.world import EVIL, SECOND, T0
 
 WINDOW = {"start": str(T0), "end": str(at(60))}
 BIG = 2**53
@@ -48,6 +48,19 @@ def planted_points() -> Points:
     made.number("counter", "mixed", 1, 1)
     made.number("gauge", "units", 1, 1, unit="s")
     made.number("gauge", "units", 1000, 1, unit="ms")
+    made.number("counter", "old", 100, 5, start=-10_000)
+    made.number("counter", "old", 105, 15, start=-10_000)
+    for seconds, value, start in ((5, 100, 5), (15, 107, 5), (25, 150, 25), (35, 153, 25)):
+        made.number("counter", "unknown", value, seconds, start=start)
+    return made
+
+
+def planted_strange() -> Points:
+    """Metrics with strange names, keys and values."""
+    made = Points()
+    for number, evil in enumerate(EVIL):
+        labels: dict[str, Any] = {f"k {evil}": "v", "text": evil}
+        made.number("gauge", f"evil {evil}", number, 1, **labels)
     return made
 
 
@@ -61,6 +74,8 @@ def planted_histograms() -> Points:
     made.histogram("latency", (0, 4, 0, 0), bounds, 30, total=6.0, start=25, route="/")  # began anew
     made.histogram("latency", (0, 0, 0, 4), bounds, 20, start=10, temporality=DELTA, route="/x")  # no sum
     made.histogram("latency", (3, 3), (1.0,), 20, total=5.0, start=10, temporality=DELTA, route="/y")
+    made.histogram("rebound", (2, 2), (1.0,), 10, start=0)
+    made.histogram("rebound", (5, 3), (2.0,), 20, start=0)
     for seconds in (10, 20):
         made.histogram(
             "sizes", (1, 1), (5.0,), seconds, total=9.0, least=1.0, most=seconds, temporality=DELTA, route="/"
@@ -80,6 +95,7 @@ def planted(plot: Plot) -> None:
     """The points are there."""
     plot.plant(Signal.METRICS, planted_points().request)
     plot.plant(Signal.METRICS, planted_histograms().request)
+    plot.plant(Signal.METRICS, planted_strange().request)
     secret = Points()
     secret.number("counter", "cpu/total", 5, 10, start=0, service="secret")
     plot.plant(Signal.METRICS, secret.request, tenant="other")
@@ -135,7 +151,9 @@ def test_metrics_are_found_by_each_filter(door: Door, filters: dict[str, str], e
 @pytest.mark.parametrize("limit", ["1", "3"])
 def test_pages_of_names_join_to_the_whole_list(door: Door, limit: str) -> None:
     """Each item once, in order, also where a name has several."""
-    assert door.walk("/api/v1/metrics", **WINDOW, limit=limit) == door.items("/api/v1/metrics", **WINDOW)
+    whole = door.items("/api/v1/metrics", **WINDOW, name="m")
+    assert [item["type"] for item in whole if item["name"] == "mixed"] == ["COUNTER", "GAUGE"]
+    assert door.walk("/api/v1/metrics", **WINDOW, name="m", limit=limit) == whole
 
 
 class TestCounters:
@@ -162,6 +180,14 @@ class TestCounters:
     def test_a_first_point_without_a_start_only_tells_where_counting_is(self, door: Door) -> None:
         """Nothing is known of what came before it."""
         assert series(door, "exact", step="10s", aggregation="increase") == {"": [(10, 1), (20, 2)]}
+
+    def test_a_first_point_that_started_too_long_ago_does_likewise(self, door: Door) -> None:
+        """It counted most of it before the window."""
+        assert series(door, "old", step="10s", aggregation="increase") == {"": [(10, 5)]}
+
+    def test_a_start_at_the_points_own_time_says_unknown(self, door: Door) -> None:
+        """At the beginning and in between."""
+        assert series(door, "unknown", step="10s", aggregation="increase") == {"": [(10, 7), (30, 3)]}
 
     def test_beyond_2_to_the_53_nothing_is_rounded(self, door: Door) -> None:
         """As a Float64, 2^53 and 2^53 + 1 are the same."""
@@ -250,6 +276,12 @@ class TestHistograms:
         found = [(item["explicit_bounds"], [value for _, value in item["points"]]) for item in items]
         assert found == [([1.0, 2.0, 4.0], [2.0]), ([1.0], [1.0])]
 
+    def test_new_bounds_begin_anew(self, door: Door) -> None:
+        """Counts of other bounds are nothing to compare with."""
+        items = door.items("/api/v1/metrics/rebound", **WINDOW, step="10s", quantile="0.25")
+        found = {item["explicit_bounds"][0]: item["points"] for item in items}
+        assert found == {1.0: [[at(10), pytest.approx(0.5)]], 2.0: [[at(20), pytest.approx(0.8)]]}
+
     MEASURED: ClassVar[dict[str, list[tuple[float, float]]]] = {
         "count": [(0, 0), (10, 10), (20, 30), (30, 4)],
         "increase": [(0, 0), (10, 10), (20, 30), (30, 4)],
@@ -294,6 +326,28 @@ class TestHistograms:
         """The newest that is a number."""
         assert series(door, "rpc", step="60s", quantile="0.5") == {"": [(0, 0.6)]}
         assert series(door, "rpc", step="60s", quantile="0.99") == {"": [(0, 2.0)]}
+
+
+@pytest.mark.parametrize("evil", EVIL, ids=repr)
+class TestWhateverIsInAMetricIsText:
+    """P7 and P5: a strange value finds exactly the metric that holds it."""
+
+    def test_as_its_name(self, door: Door, evil: str) -> None:
+        """In the path."""
+        answer = door.get(f"/api/v1/metrics/{quote(f'evil {evil}', safe='')}", **WINDOW).tree
+        assert answer["name"] == f"evil {evil}"
+        assert [item["labels"]["text"] for item in answer["items"]] == [evil]
+
+    def test_as_part_of_its_name(self, door: Door, evil: str) -> None:
+        """In the list."""
+        found = [item["name"] for item in door.items("/api/v1/metrics", **WINDOW, name=f"evil {evil}")]
+        assert f"evil {evil}" in found
+
+    def test_as_a_key_to_group_by(self, door: Door, evil: str) -> None:
+        """And as the value of another."""
+        path = f"/api/v1/metrics/{quote(f'evil {evil}', safe='')}"
+        items = door.items(path, [("group_by", f"k {evil}"), ("group_by", "text")], **WINDOW)
+        assert [item["labels"] for item in items] == [{f"k {evil}": "v", "text": evil}]
 
 
 REFUSALS = {

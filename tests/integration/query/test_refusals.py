@@ -27,6 +27,8 @@ LISTS = [
     "/api/v1/traces",
     "/api/v1/spans",
     "/api/v1/logs",
+    "/api/v1/metrics",
+    "/api/v1/metrics/a/b",
     "/api/v1/services",
     "/api/v1/services/a/operations",
     "/api/v1/agents",
