@@ -404,7 +404,10 @@ def _command(library: Path, layout: Layout, address: Address, gate: int) -> list
 
 def _environment() -> dict[str, str]:
     """Next to nothing, so that there is nothing to read in it; and the folder that holds this package."""
-    return {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    # Some builds of Python find their own library only there.
+    libraries = os.environ.get("LD_LIBRARY_PATH")
+    return environment | ({"LD_LIBRARY_PATH": libraries} if libraries else {})
 
 
 def _find_library() -> Path:
