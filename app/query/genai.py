@@ -50,7 +50,6 @@ LIMIT {limit:UInt32}
 """
 
 _LAST_HOUR = 2**32 // 3600 * 3600
-_SECOND_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)

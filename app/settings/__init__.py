@@ -1,6 +1,6 @@
 """The configuration tree: frozen, validated once, each part handed its own section."""
 
-from app.settings.load import SOURCE_ORDER, load_settings
+from app.settings.load import load_settings
 from app.settings.tree import (
     AccessSettings,
     AgentSettings,
@@ -18,7 +18,6 @@ from app.settings.tree import (
 )
 
 __all__ = [
-    "SOURCE_ORDER",
     "AccessSettings",
     "AgentSettings",
     "ClickHouseMode",

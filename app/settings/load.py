@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from app.errors import SettingsInvalid
 from app.settings.tree import Settings
 
-SOURCE_ORDER = ("defaults", "file", "environment")
 _PREFIX = "RAK_"
 _DEFAULT_FILE = Path("config.toml")
 
