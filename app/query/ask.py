@@ -206,5 +206,5 @@ def place(after: Key) -> dict[str, Parameter]:
 
 
 def row_key(row: Mapping[str, Any]) -> Key:
-    """Sort key of a record that was read with `app.query.rows.select_list`."""
+    """Sort key of a record that was read with `app.query.rows.select_rows`."""
     return row["timestamp"], row["batch"], row["row"]

@@ -17,23 +17,12 @@ from app.query.ask import (
     Reader,
     Statement,
     Turn,
-    fill,
     place,
     row_key,
     within,
 )
 from app.query.filters import LOG_FILTERS, SPAN_FILTERS, Filter, narrow
-from app.query.rows import exact, select_list
-
-_SQL = """
-SELECT
-    $columns
-FROM $table AS s
-WHERE s.tenant = {tenant:String}$conditions
-ORDER BY
-    $order
-LIMIT {limit:UInt32}
-"""
+from app.query.rows import exact, select_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +53,7 @@ class Listing:
         if turn.after:
             conditions += [BEFORE_CURSOR, "s.timestamp <= fromUnixTimestamp64Nano({after_time:Int64}, 'UTC')"]
             parameters |= place(turn.after)
-        sql = fill(
-            _SQL,
-            columns=select_list(self.table, "s"),
-            table=self.table.name,
-            conditions=conditions,
-            order=NEWEST_FIRST,
-        )
-        return Statement(sql, parameters)
+        return Statement(select_rows(self.table, conditions, order=NEWEST_FIRST), parameters)
 
 
 def spans(reader: Reader) -> Listing:

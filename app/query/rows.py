@@ -17,28 +17,39 @@ expression of the select list in ClickHouse, which no index serves.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.model import Column, Table
+from app.query.ask import fill
+
+_SQL = """
+SELECT
+    $columns
+FROM $table AS s
+WHERE s.tenant = {tenant:String}$conditions
+ORDER BY
+    $order
+LIMIT {limit:UInt32}
+"""
 
 _ADDRESS = ("batch", "row")
 _WRAPPED = re.compile(r"(Array|LowCardinality)\((.*)\)")
 
 
-def select_list(table: Table, alias: str) -> tuple[str, ...]:
-    """Expressions for every decoded column of `table` and its address, named as the columns are.
+def select_rows(table: Table, conditions: Sequence[str], *, order: str) -> str:
+    """The SELECT of whole records of a table, which it calls `s`; `exact` finishes what it finds.
 
     Args:
-        table: Whose columns.
-        alias: What the statement calls the table.
+        table: Whose rows.
+        conditions: Which of the tenant's.
+        order: Sort key.
     """
-    columns = (*table.decoded, *(table.column(name) for name in _ADDRESS))
-    return tuple(_selected(column, alias) for column in columns)
+    return fill(_SQL, columns=_select_list(table), table=table.name, conditions=conditions, order=order)
 
 
 def exact(table: Table, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Finish rows that were read with `select_list`: texts of floats become floats, in place."""
+    """Finish rows that were read with `select_rows`: texts of floats become floats, in place."""
     found = list(rows)
     for column in table.decoded:
         if column.type == "Float64":
@@ -50,10 +61,14 @@ def exact(table: Table, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _selected(column: Column, alias: str) -> str:
+def _select_list(table: Table) -> tuple[str, ...]:
+    """Expressions for every decoded column and the row's address, named as the columns are."""
+    return tuple(_selected(column) for column in (*table.decoded, *(table.column(name) for name in _ADDRESS)))
+
+
+def _selected(column: Column) -> str:
     name = ".".join(f"`{part}`" for part in column.name.split(".")) if "." in column.name else column.name
-    source = f"{alias}.{name}"
-    expression = _expression(column.type, source)
+    expression = _expression(column.type, f"s.{name}")
     target = f"`{column.name}`" if "." in column.name else column.name
     return f"{expression} AS {target}"
 

@@ -31,7 +31,7 @@ from app.query.ask import (
     within,
 )
 from app.query.filters import narrow
-from app.query.rows import exact, select_list
+from app.query.rows import exact, select_rows
 from app.query.traces import MODEL_CALLS, MOST_NAMES
 from app.query.window import HOUR_NS, LAST_UNIX_NANO, Window, format_time
 
@@ -74,16 +74,6 @@ SELECT
     arraySort(groupUniqArrayIf($names)(s.user_id, s.user_id != '')) AS users
 FROM spans AS s
 WHERE s.tenant = {tenant:String}$conditions
-"""
-
-_ROWS = """
-SELECT
-    $columns
-FROM $table AS s
-WHERE s.tenant = {tenant:String}$conditions
-ORDER BY
-    $order
-LIMIT {limit:UInt32}
 """
 
 
@@ -203,21 +193,13 @@ def steps(scope: Scope, turn: Turn) -> Statement:
     if turn.after:
         conditions.append(BEHIND_CURSOR)
         parameters |= place(turn.after)
-    sql = fill(_ROWS, columns=select_list(SPANS, "s"), table="spans", conditions=conditions, order=OLDEST_FIRST)
-    return Statement(sql, parameters)
+    return Statement(select_rows(SPANS, conditions, order=OLDEST_FIRST), parameters)
 
 
 def logs(scope: Scope, window: Window, limit: int) -> Statement:
     """The SELECT that reads its log records in a part of the story."""
     parameters = scope.parameters | within(window) | {"limit": limit}
-    sql = fill(
-        _ROWS,
-        columns=select_list(LOGS, "s"),
-        table="logs",
-        conditions=[*IN_WINDOW, _BELONGS],
-        order=OLDEST_FIRST,
-    )
-    return Statement(sql, parameters)
+    return Statement(select_rows(LOGS, [*IN_WINDOW, _BELONGS], order=OLDEST_FIRST), parameters)
 
 
 def _span_of_logs(scope: Scope, turn: Turn, page: Page[dict[str, Any]], found: list[dict[str, Any]]) -> Window:

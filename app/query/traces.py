@@ -33,7 +33,7 @@ from app.query.ask import (
 from app.query.cursor import Key
 from app.query.filters import TRACE_FILTERS, narrow, parse_id
 from app.query.records import SPAN_KINDS, STATUS_CODES
-from app.query.rows import exact, select_list
+from app.query.rows import exact, select_rows
 from app.query.window import HOUR_NS, LAST_UNIX_NANO, SECOND_NS, Window, format_time
 
 MAX_SPANS = 100_000
@@ -114,17 +114,6 @@ FROM spans AS s
 WHERE s.tenant = {tenant:String}$conditions
   AND s.trace_id IN {trace_ids:Array(String)}
 GROUP BY s.trace_id_bytes
-LIMIT {limit:UInt32}
-"""
-
-_WHOLE = """
-SELECT
-    $columns
-FROM spans AS s
-WHERE s.tenant = {tenant:String}$conditions
-  AND s.trace_id = {trace_id:String}
-ORDER BY
-    $order
 LIMIT {limit:UInt32}
 """
 
@@ -249,8 +238,8 @@ def whole(tenant: TenantId, trace_id: str, window: Window, turn: Turn) -> Statem
     if turn.after:
         conditions.append(BEHIND_CURSOR)
         parameters |= place(turn.after)
-    sql = fill(_WHOLE, columns=select_list(SPANS, "s"), conditions=conditions, order=OLDEST_FIRST)
-    return Statement(sql, parameters)
+    conditions.append("s.trace_id = {trace_id:String}")
+    return Statement(select_rows(SPANS, conditions, order=OLDEST_FIRST), parameters)
 
 
 def _candidate_key(candidate: dict[str, Any]) -> Key:
