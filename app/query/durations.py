@@ -1,9 +1,11 @@
-"""Lengths of time as people write them: `250ms`, `1.5s`, `1m30s`, or integer nanoseconds."""
+"""Lengths of time: as people write them (`250ms`, `1m30s`, integer nanoseconds), and as summaries show them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 from app.errors import InvalidQuery
 
@@ -20,6 +22,16 @@ _UNITS_NS = {
 }
 _PART = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,9})?)(ns|us|µs|μs|ms|s|m|h|d)")
 _LARGEST_NS = 2**64 - 1
+
+_RANKS = (50, 95, 99)
+QUANTILES = ", ".join(f"{rank / 100:g}" for rank in _RANKS)
+"""Which quantiles a summary has, as SQL; the states of the hourly summaries are made for these."""
+
+
+def with_quantiles(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a summary whose column `quantiles` has become `p50_duration_ns` and so on, in whole nanoseconds."""
+    rest = {name: value for name, value in row.items() if name != "quantiles"}
+    return rest | {f"p{rank}_duration_ns": round(at) for rank, at in zip(_RANKS, row["quantiles"], strict=True)}
 
 
 def parse_duration(text: str, parameter: str) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.query.ask import Ask, Page, Reader, Statement, Turn, fill
+from app.query.durations import QUANTILES, with_quantiles
 from app.query.filters import Filter, equals, narrow
 from app.query.traces import MODEL_CALLS
 from app.query.window import HOUR_NS
@@ -132,11 +133,9 @@ class GenAI:
     async def _summary(self, summary: Summary, ask: Ask) -> Page[dict[str, Any]]:
         turn = self.reader.turn(ask, summary.topic, (str,) * len(summary.dimensions))
         found = await self.reader.fetch(statement(summary, ask, turn), rows=turn.limit + 1)
-        page = turn.page(found, lambda item: tuple(item[name] for name in summary.dimensions))
-        for item in page.items:
-            quantiles = item.pop("quantiles")
-            item |= {f"p{rank}_duration_ns": round(value) for rank, value in zip((50, 95, 99), quantiles, strict=True)}
-        return page
+        return turn.page(
+            [with_quantiles(row) for row in found], lambda item: tuple(item[name] for name in summary.dimensions)
+        )
 
 
 def statement(summary: Summary, ask: Ask, turn: Turn) -> Statement:
@@ -167,7 +166,7 @@ def statement(summary: Summary, ask: Ask, turn: Turn) -> Statement:
             f"countMerge(s.{summary.count}) AS {summary.count}",
             "countMerge(s.error_count) AS error_count",
             f"intDiv(sumMerge(s.duration_sum), countMerge(s.{summary.count})) AS avg_duration_ns",
-            "quantilesTDigestMerge(0.5, 0.95, 0.99)(s.duration_quantiles) AS quantiles",
+            f"quantilesTDigestMerge({QUANTILES})(s.duration_quantiles) AS quantiles",
             *(f"sumMerge(s.{name}) AS {name}" for name in summary.sums),
         ),
         conditions=where.conditions,
@@ -180,7 +179,7 @@ def statement(summary: Summary, ask: Ask, turn: Turn) -> Statement:
                 f"countState() AS {summary.count}",
                 "countStateIf(s.status_code = 'ERROR') AS error_count",
                 "sumState(s.duration_ns) AS duration_sum",
-                "quantilesTDigestState(0.5, 0.95, 0.99)(s.duration_ns) AS duration_quantiles",
+                f"quantilesTDigestState({QUANTILES})(s.duration_ns) AS duration_quantiles",
                 *(f"sumState(s.{column}) AS {name}" for name, column in summary.sums.items()),
             )
         ),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.query.ask import IN_WINDOW, Ask, Page, Reader, Statement, Turn, fill, within
+from app.query.durations import QUANTILES, with_quantiles
 from app.query.filters import narrow
 
 _SERVICES = """
@@ -58,7 +59,7 @@ SELECT
     count() AS span_count,
     countIf(s.status_code = 'ERROR') AS error_count,
     toUInt64(intDiv(sum(toUInt128(s.duration_ns)), count())) AS avg_duration_ns,
-    quantilesTDigest(0.5, 0.95, 0.99)(s.duration_ns) AS quantiles,
+    quantilesTDigest($quantiles)(s.duration_ns) AS quantiles,
     max(s.duration_ns) AS max_duration_ns
 FROM spans AS s
 WHERE s.tenant = {tenant:String}$conditions
@@ -103,11 +104,7 @@ class Services:
         turn = self.reader.turn(ask, f"operations {service}", (str, str))
         narrow((), ask.filters)
         found = await self.reader.fetch(operations(ask, turn, service), rows=turn.limit + 1)
-        page = turn.page(found, lambda item: (item["span_name"], item["span_kind"]))
-        for item in page.items:
-            quantiles = item.pop("quantiles")
-            item |= {f"p{rank}_duration_ns": round(value) for rank, value in zip((50, 95, 99), quantiles, strict=True)}
-        return page
+        return turn.page([with_quantiles(row) for row in found], lambda item: (item["span_name"], item["span_kind"]))
 
 
 def services(ask: Ask, turn: Turn) -> Statement:
@@ -127,4 +124,4 @@ def operations(ask: Ask, turn: Turn, service: str) -> Statement:
     if turn.after:
         having = "\nHAVING (span_name, span_kind) > ({after_name:String}, {after_kind:String})"
         parameters["after_name"], parameters["after_kind"] = turn.after
-    return Statement(fill(_OPERATIONS, conditions=IN_WINDOW, having=having), parameters)
+    return Statement(fill(_OPERATIONS, conditions=IN_WINDOW, having=having, quantiles=QUANTILES), parameters)
