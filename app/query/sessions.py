@@ -32,7 +32,7 @@ from app.query.ask import (
 )
 from app.query.filters import narrow
 from app.query.rows import exact, select_rows
-from app.query.traces import MODEL_CALLS, MOST_NAMES
+from app.query.traces import MODEL_CALLS, MODEL_OPERATIONS, MOST_NAMES
 from app.query.window import HOUR_NS, LAST_UNIX_NANO, Window, format_time
 
 _TRACES = """(
@@ -227,12 +227,15 @@ def _described(session: str, row: Mapping[str, Any], extent: Window) -> dict[str
     }
 
 
-_STEPS = {"invoke_agent": "agent", "create_agent": "agent", "invoke_workflow": "agent", "execute_tool": "tool"}
+_STEPS = {
+    "invoke_agent": "agent",
+    "create_agent": "agent",
+    "invoke_workflow": "agent",
+    "execute_tool": "tool",
+    **dict.fromkeys(MODEL_OPERATIONS, "model_call"),
+}
 
 
 def step_of(row: Mapping[str, Any]) -> str:
     """What a span is in the story: agent, model_call, tool, or other."""
-    operation = row["operation_name"]
-    if f"'{operation}'" in MODEL_CALLS:
-        return "model_call"
-    return _STEPS.get(operation, "other")
+    return _STEPS.get(row["operation_name"], "other")

@@ -39,8 +39,11 @@ from app.query.window import HOUR_NS, LAST_UNIX_NANO, SECOND_NS, Window, format_
 MAX_SPANS = 100_000
 """Spans of one trace in one answer."""
 
-MODEL_CALLS = "('chat', 'text_completion', 'generate_content', 'embeddings')"
+MODEL_OPERATIONS = ("chat", "text_completion", "generate_content", "embeddings")
 """Operations that are one call of a model: wrappers around them repeat their tokens and are not counted."""
+
+MODEL_CALLS = str(MODEL_OPERATIONS)
+"""The same as SQL."""
 
 MOST_NAMES = "100"
 """Services, agents, models, … that a summary names."""
