@@ -28,7 +28,7 @@ import uvloop
 
 from app.api import create_api
 from app.codec.reference import ReferenceDecoder
-from app.errors import ServiceError, StoreMisconfigured, StoreUnavailable
+from app.errors import QueryTooHeavy, ServiceError, StartupFailed, StoreMisconfigured, StoreUnavailable
 from app.model import Signal
 from app.pipeline.intake import Pipeline
 from app.query import Questions
@@ -40,7 +40,7 @@ from app.service.readiness import Readiness
 from app.service.ready_file import ready_file
 from app.settings import ClickHouseMode, ClickHouseSettings, QuerySettings, ServerSettings, Settings
 from app.store.client import ClickHouse
-from app.store.contract import Login
+from app.store.contract import Login, ReadLimits
 from app.store.embedded.server import EmbeddedServer
 from app.store.migrate import migrate, migration_files, reconcile_retention, system_logs_without_ttl
 from app.telemetry import metrics
@@ -220,7 +220,7 @@ async def _serve(settings: Settings) -> None:
             api = create_api(questions=Questions(reads, _bounds(settings)), readiness=readiness, settings=settings)
             async with http_server(api, sockets.query, grace_seconds=_GRACE_SECONDS):
                 async with _telemetry_doors(settings, pipeline, readiness, sockets) as grpc_address:
-                    if await _is_up_to_date(schema, settings, readiness, stop):
+                    if await _is_usable(schema, reads, settings, readiness, stop):
                         facts = _facts(settings, sockets, grpc_address, backend)
                         with ready_file(settings.server.ready_file, facts):
                             _log.info("service_ready", **_flat(facts))
@@ -362,12 +362,24 @@ async def _report_health(grpc: OtlpGrpc, readiness: Readiness) -> None:
         await asyncio.sleep(_HEALTH_SECONDS)
 
 
-async def _is_up_to_date(schema: ClickHouse, settings: Settings, readiness: Readiness, stop: _Stop) -> bool:
-    """Bring the schema up to date, waiting for ClickHouse as long as it takes; False if the stop came first."""
+async def _is_usable(
+    schema: ClickHouse, reads: ClickHouse, settings: Settings, readiness: Readiness, stop: _Stop
+) -> bool:
+    """Bring the schema up to date and try a read, waiting for ClickHouse as long as it takes.
+
+    Returns:
+        False if the stop came first.
+    """
+
+    async def usable() -> list[str]:
+        applied = await _bring_up_to_date(schema, settings)
+        await _try_to_read(reads, settings)
+        return applied
+
     stopping = asyncio.create_task(stop.requested.wait())
     try:
         while not stop.requested.is_set():
-            work = asyncio.create_task(_bring_up_to_date(schema, settings))
+            work = asyncio.create_task(usable())
             await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
                 work.cancel()
@@ -385,6 +397,18 @@ async def _is_up_to_date(schema: ClickHouse, settings: Settings, readiness: Read
         return False
     finally:
         stopping.cancel()
+
+
+async def _try_to_read(reads: ClickHouse, settings: Settings) -> None:
+    """Ask one question as people's questions will be asked, so that a wrong login is told now and not to them."""
+    bounds = _bounds(settings)
+    limits = ReadLimits(bounds.max_query_time_seconds, bounds.max_memory_bytes, rows=1)
+    try:
+        await reads.fetch(
+            "SELECT count() AS spans FROM spans WHERE tenant = {tenant:String}", {"tenant": ""}, limits=limits
+        )
+    except (StoreMisconfigured, QueryTooHeavy) as error:
+        raise StartupFailed(f"the user of clickhouse.reader_user cannot read within [query]: {error}") from error
 
 
 def _facts(settings: Settings, sockets: _Sockets, grpc_address: str, backend: _Backend) -> dict[str, Any]:

@@ -139,6 +139,15 @@ def test_a_wrong_password_is_one_sentence(tmp_path: Path, clickhouse: EmbeddedSe
     assert "not-the-password" not in done.stdout + done.stderr
 
 
+def test_a_reader_that_cannot_read_ends_the_start(tmp_path: Path, clickhouse: EmbeddedServer, database: str) -> None:
+    """Exit code 1 with the key's name, instead of a service whose every answer is an error."""
+    settings = server_mode(clickhouse, database) | {"clickhouse__reader_password": "wrong"}
+    done = ended("serve", tmp_path, settings)
+    assert done.returncode == 1
+    assert "clickhouse.reader_user" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_migrate_says_that_the_server_is_away(tmp_path: Path) -> None:
     """It waits for nobody: exit code 1 and one sentence."""
     (port,) = free_ports(1)
