@@ -190,11 +190,13 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(application: Any) -> AsyncGenerator[HttpDoor]:
+async def serving(
+    application: Any, *, protocol: type[PlainHttpProtocol] = PlainHttpProtocol, keep_alive_seconds: int = 5
+) -> AsyncGenerator[HttpDoor]:
     """Serve an ASGI application on a free port, in the test's own loop."""
     config = uvicorn.Config(
-        application, port=0, http=PlainHttpProtocol, ws="none", lifespan="off", interface="asgi3", log_config=None,
-        access_log=False, timeout_graceful_shutdown=1,
+        application, port=0, http=protocol, ws="none", lifespan="off", interface="asgi3", log_config=None,
+        access_log=False, timeout_graceful_shutdown=1, timeout_keep_alive=keep_alive_seconds,
     )  # fmt: skip
     server = _Server(config)
     running = asyncio.create_task(server.serve())
