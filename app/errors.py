@@ -34,6 +34,9 @@ Rooms raise these; only the doors (receivers, api, cli) know what status each on
 
 from __future__ import annotations
 
+import errno
+import os
+
 
 class ServiceError(Exception):
     """Root of the tree. `str(error)` is one sentence for a person."""
@@ -52,7 +55,24 @@ class MigrationFailed(StartupFailed):
 
 
 class PortUnavailable(StartupFailed):
-    """Somebody else listens on a port, or we may not."""
+    """Somebody else listens on a port, or we may not.
+
+    Args:
+        key: The setting that names it.
+        host: Address that was to be bound.
+        port: Likewise.
+        error: What the system said.
+    """
+
+    def __init__(self, key: str, host: str, port: int, error: OSError) -> None:
+        match error.errno:
+            case errno.EADDRINUSE:
+                why = "is taken by another process; stop it, or choose another port (0: any free one)"
+            case errno.EACCES:
+                why = "needs a privilege; choose one above 1023"
+            case number:
+                why = f"cannot be bound: {os.strerror(number or 0)}"
+        super().__init__(f"{key}: port {port} on {host} {why}")
 
 
 class FolderUnusable(StartupFailed):

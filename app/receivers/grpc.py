@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -23,7 +24,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from app.codec.contract import Encoding
-from app.errors import BufferFull, Stalled, StartupFailed, TooLarge, Undecodable
+from app.errors import BufferFull, PortUnavailable, Stalled, TooLarge, Undecodable
 from app.pipeline.contract import Accepted, Intake, Request
 from app.receivers.answers import answer_for, encode_success, sentence_of, status_of
 from app.receivers.doors import DOORS, EXPORT, Authenticate, Door, anonymous, authorized_writer
@@ -42,6 +43,7 @@ READ_SECONDS = 60.0
 _STREAMS_PER_CONNECTION = 256
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _DETAILS = "grpc-status-details-bin"
+_PORT_KEY = "server.otlp_grpc_port"
 
 Handler = Callable[[Any, Any], Awaitable[bytes]]
 
@@ -95,7 +97,7 @@ class OtlpGrpc:
             The port that was bound.
 
         Raises:
-            StartupFailed: The port is taken, or the address is not ours.
+            PortUnavailable: The port is taken, or the address is not ours.
         """
         _probe(host, port)
         server = grpc.aio.server(
@@ -124,8 +126,8 @@ class OtlpGrpc:
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
             bound: int = server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise StartupFailed(f"server.otlp_grpc_port: {address} cannot be bound") from error
+        except RuntimeError as error:  # somebody was faster between the two
+            raise PortUnavailable(_PORT_KEY, host, port, OSError(errno.EADDRINUSE, "")) from error
         await server.start()
         self._server = server
         return bound
@@ -209,7 +211,7 @@ def _probe(host: str, port: int) -> None:
     """Bind the port for a moment, because grpc does not say why it could not.
 
     Raises:
-        StartupFailed: The port is taken, or the address is not ours.
+        PortUnavailable: The port is taken, or the address is not ours.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
@@ -217,7 +219,4 @@ def _probe(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise StartupFailed(
-                f"server.otlp_grpc_port: {host}:{port} cannot be bound: {error.strerror}; "
-                "choose another port (0: any free one) or stop what holds it"
-            ) from error
+            raise PortUnavailable(_PORT_KEY, host, port, error) from error

@@ -35,7 +35,7 @@ from app.query import Questions
 from app.receivers.grpc import OtlpGrpc
 from app.receivers.http import OtlpHttp
 from app.receivers.pprof import PprofHttp
-from app.service.http import address_of, bind, http_server
+from app.service.http import address, address_of, bind, http_server
 from app.service.readiness import Readiness
 from app.service.ready_file import ready_file
 from app.settings import ClickHouseMode, ClickHouseSettings, QuerySettings, ServerSettings, Settings
@@ -348,7 +348,7 @@ async def _telemetry_doors(
     ):
         port = await grpc.start(server.host, server.otlp_grpc_port)
         async with _background(_report_health(grpc, readiness)):
-            yield f"[{server.host}]:{port}" if ":" in server.host else f"{server.host}:{port}"
+            yield address(server.host, port)
         await grpc.stop(grace_seconds=_GRACE_SECONDS)
 
 

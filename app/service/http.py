@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
 import socket
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 import uvicorn
 from typing_extensions import override
 
-from app.errors import StartupFailed
+from app.errors import PortUnavailable, StartupFailed
 from app.receivers.plain_http import PlainHttpProtocol
 
 # Exporters send every 5 s by default: a shorter keep-alive would close connections just as they are used again.
@@ -39,7 +37,7 @@ def bind(host: str, port: int, key: str) -> socket.socket:
         key: Name of the setting, for the sentence when it fails.
 
     Raises:
-        StartupFailed: The port is taken, or the address is not ours.
+        PortUnavailable: The port is taken, or the address is not ours.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
@@ -48,23 +46,18 @@ def bind(host: str, port: int, key: str) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise StartupFailed(f"{key}: {explain_bind(error, host, port)}") from error
+        raise PortUnavailable(key, host, port, error) from error
     return bound
 
 
-def explain_bind(error: OSError, host: str, port: int) -> str:
-    """One sentence on why an address could not be bound, and what to do."""
-    if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is taken by another process; stop it, or choose another port (0: any free one)"
-    if error.errno == errno.EACCES:
-        return f"port {port} on {host} needs a privilege; choose one above 1023"
-    return f"{host}:{port} cannot be bound: {os.strerror(error.errno or 0)}"
+def address(host: str, port: int) -> str:
+    """`host:port` as a client would write it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def address_of(bound: socket.socket) -> str:
-    """`host:port` as a client would write it."""
-    host, port = bound.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    """The address that a socket has really got."""
+    return address(*bound.getsockname()[:2])
 
 
 @contextlib.asynccontextmanager

@@ -457,13 +457,7 @@ def _check_port(port: int, key: str) -> None:
             probe.bind((HOST, port))
             probe.listen(1)
         except OSError as error:
-            raise _port_unavailable(port, key, error) from error
-
-
-def _port_unavailable(port: int, key: str, error: OSError) -> PortUnavailable:
-    if error.errno == errno.EADDRINUSE:
-        return PortUnavailable(f"port {port} ({key}) is taken by another process; stop it or choose another port")
-    return PortUnavailable(f"port {port} ({key}) cannot be listened on: {os.strerror(error.errno or 0)}")
+            raise PortUnavailable(key, HOST, port, error) from error
 
 
 @contextmanager
@@ -508,7 +502,7 @@ def _why_not(layout: Layout, address: Address, how: str) -> StartupFailed:
     if listen is not None:
         port = int(listen.group(1))
         key = "embedded_native_port" if port == address.native_port else "embedded_http_port"
-        return _port_unavailable(port, f"clickhouse.{key}", OSError(errno.EADDRINUSE, ""))
+        return PortUnavailable(f"clickhouse.{key}", HOST, port, OSError(errno.EADDRINUSE, ""))
     if "Another server instance" in said:
         return _taken(layout)
     if "NOT_ENOUGH_SPACE" in said or "No space left on device" in said:
@@ -531,7 +525,7 @@ def _tail(path: Path) -> str:
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return ""
-    return "\n".join(line for line in lines if not line.startswith(("Logging trace to ", "Logging errors to "))).strip()
+    return "\n".join(line for line in lines if not line.startswith("Logging ")).strip()
 
 
 def _password() -> SecretStr:

@@ -22,8 +22,8 @@ from app.errors import (
     Draining,
     Forbidden,
     NotReady,
+    PortUnavailable,
     RateLimited,
-    StartupFailed,
     StoreUnavailable,
     TooLarge,
     Unauthenticated,
@@ -321,14 +321,14 @@ async def test_a_taken_port_is_one_clear_sentence(intake: MemoryIntake) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(StartupFailed, match=rf"otlp_grpc_port.*127\.0\.0\.1:{port}.*in use"):
+        with pytest.raises(PortUnavailable, match=rf"^server\.otlp_grpc_port: port {port} on 127\.0\.0\.1 is taken"):
             await OtlpGrpc(intake, SETTINGS).start("127.0.0.1", port)
 
 
 async def test_two_servers_never_share_a_port(intake: MemoryIntake) -> None:
     async with OtlpGrpc(intake, SETTINGS) as first:
         port = await first.start("127.0.0.1", 0)
-        with pytest.raises(StartupFailed):
+        with pytest.raises(PortUnavailable):
             await OtlpGrpc(intake, SETTINGS).start("127.0.0.1", port)
 
 
@@ -342,7 +342,7 @@ async def test_nobody_who_offers_to_share_gets_the_port(intake: MemoryIntake) ->
 
 
 async def test_an_address_that_is_not_ours_is_one_clear_sentence(intake: MemoryIntake) -> None:
-    with pytest.raises(StartupFailed, match=r"192\.0\.2\.1"):
+    with pytest.raises(PortUnavailable, match=r"192\.0\.2\.1"):
         await OtlpGrpc(intake, SETTINGS).start("192.0.2.1", 0)
 
 

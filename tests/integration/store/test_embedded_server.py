@@ -330,7 +330,9 @@ async def test_the_folder_is_free_at_once_after_the_parent_was_killed(tmp_path: 
 async def test_a_taken_port_is_named_with_its_setting(tmp_path: Path, key: str) -> None:
     with taken_port() as port:
         server = EmbeddedServer(small_settings(tmp_path).model_copy(update={key: port}))
-        with pytest.raises(PortUnavailable, match=rf"^port {port} \(clickhouse\.{key}\) is taken by another process"):
+        with pytest.raises(
+            PortUnavailable, match=rf"^clickhouse\.{key}: port {port} on 127\.0\.0\.1 is taken by another"
+        ):
             await server.__aenter__()
 
 
@@ -339,7 +341,9 @@ async def test_a_port_taken_in_the_last_moment_is_named_too(tmp_path: Path, monk
     monkeypatch.setattr(server_module, "_check_port", lambda port, key: None)
     with taken_port() as port:
         server = EmbeddedServer(small_settings(tmp_path).model_copy(update={"embedded_native_port": port}))
-        with pytest.raises(PortUnavailable, match=rf"^port {port} \(clickhouse\.embedded_native_port\) is taken"):
+        with pytest.raises(
+            PortUnavailable, match=rf"^clickhouse\.embedded_native_port: port {port} on 127\.0\.0\.1 is taken"
+        ):
             await server.__aenter__()
         assert not server.is_up
 
