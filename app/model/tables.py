@@ -15,7 +15,7 @@ What runs through all of them:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.model.signals import Signal
@@ -65,6 +65,8 @@ class Table:
         clock: Column that the retention counts from.
         retention: Which setting it follows.
         signal: The signal that is inserted into it; None for what materialized views fill.
+        stored: Columns that an insert carries.
+        decoded: Columns that a decoder fills: the stored ones without tenant, address and received time.
     """
 
     name: str
@@ -74,16 +76,14 @@ class Table:
     clock: str
     retention: Retention
     signal: Signal | None = None
+    # Asked for by every request, so they are picked once.
+    stored: tuple[Column, ...] = field(init=False, repr=False, compare=False)
+    decoded: tuple[Column, ...] = field(init=False, repr=False, compare=False)
 
-    @property
-    def stored(self) -> tuple[Column, ...]:
-        """Columns that an insert carries."""
-        return tuple(column for column in self.columns if not column.alias)
-
-    @property
-    def decoded(self) -> tuple[Column, ...]:
-        """Columns that a decoder fills: the stored ones without tenant, address and received time."""
-        return tuple(column for column in self.stored if column.name not in _HIDDEN)
+    def __post_init__(self) -> None:
+        stored = tuple(column for column in self.columns if not column.alias)
+        object.__setattr__(self, "stored", stored)
+        object.__setattr__(self, "decoded", tuple(column for column in stored if column.name not in _HIDDEN))
 
     def column(self, name: str) -> Column:
         """The column of that name."""

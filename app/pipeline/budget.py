@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -60,7 +61,7 @@ class Budget:
         self._rate = DrainRate(now)
         BUFFER_LIMIT_BYTES.set(limit_bytes)
         for signal in Signal:
-            BUFFER_BYTES.labels(signal).set(0)
+            BUFFER_BYTES.labels(signal).set_function(partial(self.held_bytes, signal))
 
     def held_bytes(self, signal: Signal) -> int:
         """What a lane holds now: bodies being read, and records that are not stored."""
@@ -147,7 +148,6 @@ class Budget:
 
     def _add(self, signal: Signal, size_bytes: int) -> None:
         self._held[signal] += size_bytes
-        BUFFER_BYTES.labels(signal).set(self._held[signal])
 
 
 class Holding:
