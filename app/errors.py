@@ -11,7 +11,7 @@ Rooms raise these; only the doors (receivers, api, cli) know what status each on
     │   └── EngineFailed         the embedded ClickHouse is not installed, or did not come up
     ├── Rejected                 the sender's fault; sending it again changes nothing
     │   ├── Undecodable          the bytes are not what their headers say
-    │   ├── TooLarge             a limit on bytes, on either side of decompression
+    │   ├── TooLarge             a limit on bytes, on either side of decompression, or on records
     │   ├── UnsupportedEncoding  a content type or content encoding we do not take
     │   ├── MethodNotAllowed     a path that exists, asked in another way
     │   ├── InvalidQuery         a parameter of a question, by name
@@ -100,7 +100,7 @@ class Undecodable(Rejected):
 
 
 class TooLarge(Rejected):
-    """More bytes than a limit allows, before or after decompression."""
+    """More bytes than a limit allows, before or after decompression, or more records."""
 
 
 class UnsupportedEncoding(Rejected):

@@ -42,4 +42,6 @@ class Decoder(Protocol):
 
         Raises:
             Undecodable: The body is not OTLP of this encoding, or nests deeper than `limits.max_depth`.
+            TooLarge: It holds more than `limits.max_records`, or would take more memory than
+                `limits.max_decoded_bytes`.
         """

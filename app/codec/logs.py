@@ -21,12 +21,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from typing_extensions import override
 
 from app.codec.contract import Bounds
 from app.codec.genai import Promotion
+from app.codec.groups import Groups
 from app.codec.reasons import Reason, RecordRejected, quoted
 from app.codec.records import NO_SPAN_ID, NO_TRACE_ID, Origin, RecordReader, Row, residue_text
 from app.model import LOGS, Chunk, Table
@@ -34,24 +34,9 @@ from app.model import LOGS, Chunk, Table
 _SEVERITIES: Final = range(25)
 
 
-def decode_logs(request: ExportLogsServiceRequest, bounds: Bounds) -> Chunk:
-    """The log records of a request.
-
-    Raises:
-        Undecodable: A value is nested too deep.
-    """
-    reader = _LogReader(bounds)
-    for resource_logs in request.resource_logs:
-        resource = reader.resource(
-            resource_logs.resource if resource_logs.HasField("resource") else None, resource_logs.schema_url
-        )
-        for scope_logs in resource_logs.scope_logs:
-            scope = reader.scope(
-                resource, scope_logs.scope if scope_logs.HasField("scope") else None, scope_logs.schema_url
-            )
-            for record in scope_logs.log_records:
-                reader.read(record, scope)
-    return reader.chunk
+def decode_logs(groups: Groups, bounds: Bounds, *, is_large: bool) -> Chunk:
+    """The log records of a request; see `RecordReader.read_groups`."""
+    return _LogReader(bounds).read_groups(groups, is_large=is_large)
 
 
 class _LogReader(RecordReader[LogRecord]):

@@ -21,8 +21,8 @@ Fields of other kinds are 0 or empty.
 column is UNSPECIFIED then.
 
 **Rules**, in this order: the limits of resource, scope and metadata; the time within the bounds (the start is not
-looked at); the attributes; the buckets of a histogram (one count more than bounds, or neither); the number of exemplars,
-then each one's ids (empty, or 16 and 8 bytes) and attributes.
+looked at); the attributes; the number of buckets, of bounds or of quantiles; the buckets of a histogram (one count more
+than bounds, or neither); the number of exemplars, then each one's ids (empty, or 16 and 8 bytes) and attributes.
 
 A metric without data points leaves no row.
 """  # noqa: E501 - a table
@@ -31,9 +31,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, Final, assert_never
+from typing import Any, ClassVar, Final, assert_never
 
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from google.protobuf.message import Message
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     Exemplar,
     ExponentialHistogramDataPoint,
@@ -46,6 +46,7 @@ from typing_extensions import override
 
 from app.codec.contract import Bounds
 from app.codec.genai import Promotion
+from app.codec.groups import Group, Groups, Run, points_of
 from app.codec.reasons import Reason, RecordRejected, quoted
 from app.codec.records import Origin, RecordReader, Row, check_ids, lists_of, residue_text
 from app.codec.series import series_id
@@ -96,52 +97,52 @@ _OTHER_KINDS: Final[Row] = {
 }
 
 
-def decode_metrics(request: ExportMetricsServiceRequest, bounds: Bounds) -> Chunk:
-    """The data points of a request.
-
-    Raises:
-        Undecodable: A value is nested too deep.
-    """
-    reader = _PointReader(bounds)
-    for resource_metrics in request.resource_metrics:
-        resource = reader.resource(
-            resource_metrics.resource if resource_metrics.HasField("resource") else None, resource_metrics.schema_url
-        )
-        for scope_metrics in resource_metrics.scope_metrics:
-            scope = reader.scope(
-                resource, scope_metrics.scope if scope_metrics.HasField("scope") else None, scope_metrics.schema_url
-            )
-            for metric in scope_metrics.metrics:
-                reader.metric(metric, scope)
-    return reader.chunk
+def decode_metrics(groups: Groups, bounds: Bounds, *, is_large: bool) -> Chunk:
+    """The data points of a request; see `RecordReader.read_groups`."""
+    return _PointReader(bounds).read_groups(groups, is_large=is_large)
 
 
 class _PointReader(RecordReader[Point]):
     table: ClassVar[Table] = METRICS
     promotion: ClassVar[Promotion] = Promotion(METRICS)
 
-    def metric(self, metric: Metric, scope: Origin) -> None:
-        """Read all points of a metric."""
-        metadata, rejection = self.shared_attributes(metric, "metadata", "metadata", scope.rejection)
-        metric_type, temporality, is_monotonic, points = _data(metric)
+    @override
+    def read_part(self, part: Any, origin: Origin) -> None:
+        if isinstance(part, Group):
+            group: Group[Metric, Run[Point]] = part
+            of_metric = self._origin(group.head, origin, group.rejection)
+            for run in group.parts:
+                super().read_part(run, of_metric)
+                self.check_bounds()
+            return
+        metrics: Sequence[Metric] = part
+        for metric in metrics:
+            of_metric = self._origin(metric, origin, None)
+            for point in points_of(metric):
+                self.read(point, of_metric)
+
+    def _origin(self, metric: Metric, scope: Origin, rejection: RecordRejected | None) -> Origin:
+        """What all points of a metric share."""
+        metadata, rejection = self.shared_attributes(metric, "metadata", "metadata", scope.rejection or rejection)
+        metric_type, temporality, is_monotonic = _data(metric)
+        texts = entries_text(metadata) if metadata.keys else ""
+        self.count_text(texts)
         known = temporality in _TEMPORALITIES
         columns = {
             "metric_name": metric.name,
             "metric_type": metric_type,
             "metric_description": metric.description,
             "metric_unit": metric.unit,
-            "metric_metadata": entries_text(metadata) if metadata.keys else "",
+            "metric_metadata": texts,
             "aggregation_temporality": temporality if known else 0,
             "is_monotonic": is_monotonic,
         }
-        origin = replace(
+        return replace(
             scope,
             columns={**_OTHER_KINDS, **scope.columns, **columns},
             residue=scope.residue if known else {**scope.residue, "aggregationTemporality": temporality},
             rejection=rejection,
         )
-        for point in points:
-            self.read(point, origin)
 
     @override
     def name(self, record: Point, origin: Origin) -> str:
@@ -170,14 +171,26 @@ class _PointReader(RecordReader[Point]):
             case NumberDataPoint():
                 row = dict(zip(_NUMBER_COLUMNS, _number(point), strict=True))
             case HistogramDataPoint():
+                self._check_lists(point, "bucket_counts", "explicit_bounds")
                 row = _histogram(point)
             case ExponentialHistogramDataPoint():
+                self._check_lists(point.positive, "bucket_counts")
+                self._check_lists(point.negative, "bucket_counts")
                 row = _exponential_histogram(point)
             case SummaryDataPoint():
+                self._check_lists(point, "quantile_values")
                 return _summary(point)  # it has no exemplars
             case _:
                 assert_never(point)
         return {**row, **self._exemplars(point.exemplars)} if point.exemplars else row
+
+    def _check_lists(self, owner: Message, *fields: str) -> None:
+        limit = self.bounds.limits.max_buckets
+        for field in fields:
+            if (length := len(getattr(owner, field))) > limit:
+                raise RecordRejected(
+                    Reason.TOO_MANY_BUCKETS, f"{field} holds {length} entries, limits.max_buckets is {limit}"
+                )
 
     def _exemplars(self, exemplars: Sequence[Exemplar]) -> Row:
         """The columns of the exemplars, one list each."""
@@ -201,24 +214,23 @@ class _PointReader(RecordReader[Point]):
         return lists_of(_EXEMPLAR_COLUMNS, rows)
 
 
-def _data(metric: Metric) -> tuple[int, int, bool, Sequence[Point]]:
-    """Type, temporality, whether it is monotonic, and the points of a metric."""
+def _data(metric: Metric) -> tuple[int, int, bool]:
+    """Type and temporality of a metric, and whether it is monotonic."""
     match metric.WhichOneof("data"):
         case "gauge":
-            return _GAUGE, 0, False, metric.gauge.data_points
+            return _GAUGE, 0, False
         case "sum":
             data = metric.sum
             metric_type = _COUNTER if data.is_monotonic else _UP_DOWN_COUNTER
-            return metric_type, data.aggregation_temporality, data.is_monotonic, data.data_points
+            return metric_type, data.aggregation_temporality, data.is_monotonic
         case "histogram":
-            return _HISTOGRAM, metric.histogram.aggregation_temporality, False, metric.histogram.data_points
+            return _HISTOGRAM, metric.histogram.aggregation_temporality, False
         case "exponential_histogram":
-            exponential = metric.exponential_histogram
-            return _EXPONENTIAL_HISTOGRAM, exponential.aggregation_temporality, False, exponential.data_points
+            return _EXPONENTIAL_HISTOGRAM, metric.exponential_histogram.aggregation_temporality, False
         case "summary":
-            return _SUMMARY, 0, False, metric.summary.data_points
+            return _SUMMARY, 0, False
         case None:
-            return _GAUGE, 0, False, ()
+            return _GAUGE, 0, False
 
 
 def _number(holder: NumberDataPoint | Exemplar) -> tuple[float, int, int]:

@@ -5,46 +5,53 @@ A body without bytes is a request without records. Unknown fields are ignored, a
 
 from __future__ import annotations
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
 from app.codec.contract import Bounds
+from app.codec.groups import LARGE_BODY_BYTES, REQUESTS, Groups, Request, count_records, groups_of, too_many
 from app.codec.logs import decode_logs
 from app.codec.metrics import decode_metrics
+from app.codec.split import split
 from app.codec.traces import decode_traces
 from app.codec.wire import parse
 from app.model import Chunk, Signal
 
-Request = ExportTraceServiceRequest | ExportMetricsServiceRequest | ExportLogsServiceRequest
-"""The whole body of one export request."""
 
-
-def parse_request(signal: Signal, body: bytes, max_depth: int) -> Request:
-    """The message that a protobuf body holds; see `app.codec.wire.parse`.
+def decode_protobuf(signal: Signal, body: bytes, bounds: Bounds, *, large_bytes: int = LARGE_BODY_BYTES) -> Chunk:
+    """The records of a body; one larger than `large_bytes` is read piece by piece.
 
     Raises:
-        Undecodable: It holds no such message.
+        Undecodable: It is not OTLP, or a value is nested deeper than `limits.max_depth`.
+        TooLarge: It holds more records than `limits.max_records`, or takes more than `limits.max_decoded_bytes`.
     """
-    match signal:
-        case Signal.TRACES:
-            return parse(ExportTraceServiceRequest, body, max_depth)
-        case Signal.METRICS:
-            return parse(ExportMetricsServiceRequest, body, max_depth)
-        case Signal.LOGS:
-            return parse(ExportLogsServiceRequest, body, max_depth)
+    if len(body) > large_bytes:
+        return decode_groups(signal, split(signal, body, bounds.limits), bounds, is_large=True)
+    # The shortest record is two bytes.
+    return decode_message(
+        parse(REQUESTS[signal], body, bounds.limits.max_depth),
+        bounds,
+        may_be_too_many=len(body) // 2 > bounds.limits.max_records,
+    )
 
 
-def decode_message(message: Request, bounds: Bounds) -> Chunk:
-    """The records of a request.
+def decode_message(message: Request, bounds: Bounds, *, may_be_too_many: bool = True) -> Chunk:
+    """The records of a request that is there as a whole.
 
     Raises:
         Undecodable: A value is nested deeper than `limits.max_depth`.
+        TooLarge: It holds more than `limits.max_records`, which is only looked at if it may be so.
     """
-    match message:
-        case ExportTraceServiceRequest():
-            return decode_traces(message, bounds)
-        case ExportMetricsServiceRequest():
-            return decode_metrics(message, bounds)
-        case ExportLogsServiceRequest():
-            return decode_logs(message, bounds)
+    signal = next(signal for signal, kind in REQUESTS.items() if isinstance(message, kind))
+    most = bounds.limits.max_records
+    if may_be_too_many and count_records(message) > most:
+        raise too_many(signal.records, most)
+    return decode_groups(signal, groups_of(message), bounds, is_large=False)
+
+
+def decode_groups(signal: Signal, groups: Groups, bounds: Bounds, *, is_large: bool) -> Chunk:
+    """The records of a request, group by group; see `app.codec.records.RecordReader.read_groups`."""
+    match signal:
+        case Signal.TRACES:
+            return decode_traces(groups, bounds, is_large=is_large)
+        case Signal.METRICS:
+            return decode_metrics(groups, bounds, is_large=is_large)
+        case Signal.LOGS:
+            return decode_logs(groups, bounds, is_large=is_large)

@@ -42,6 +42,10 @@ class Reason(StrEnum):
     """More links of a span than `limits.max_links`."""
     TOO_MANY_EXEMPLARS = "too_many_exemplars"
     """More exemplars of a data point than `limits.max_events`."""
+    TOO_MANY_BUCKETS = "too_many_buckets"
+    """More buckets, bounds or quantiles of a data point than `limits.max_buckets`."""
+    TOO_MANY_FIELDS = "too_many_fields"
+    """A large record, or a large resource or scope, of more fields than `limits.max_fields`."""
     MISMATCHED_BUCKETS = "mismatched_buckets"
     """A histogram whose counts are not one more than its bounds (both may be empty)."""
 

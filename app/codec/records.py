@@ -33,11 +33,12 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from app.codec.contract import Bounds
 from app.codec.genai import Promoted, Promotion
+from app.codec.groups import Groups, Oversized, Run, too_many
 from app.codec.reasons import Reason, RecordRejected, quoted
 from app.codec.series import Series, series_of_resource, series_of_scope
 from app.codec.values import AttributeTexts, ValueReader, entries_text
-from app.errors import Undecodable
-from app.model import Chunk, Rejections, Table
+from app.errors import TooLarge, Undecodable
+from app.model import Attributes, Chunk, Rejections, Table
 
 Row = dict[str, Any]
 """One record's values by column."""
@@ -89,6 +90,8 @@ class RecordReader(ABC, Generic[Record]):
         # Columns at once: a row as a mapping weighs five times as much, and a request may have a million.
         self._columns: dict[str, list[Any]] = {column.name: [] for column in self.table.decoded}
         self._accepted = 0
+        self._weighed = 0
+        self._decoded_bytes = 0
         self._rejections = Rejections()
 
     @abstractmethod
@@ -104,8 +107,57 @@ class RecordReader(ABC, Generic[Record]):
     def name(self, record: Record, origin: Origin) -> str:
         """What to call a record in the example of a rejection."""
 
-    def read(self, record: Record, origin: Origin) -> None:
+    def read_groups(self, groups: Groups, *, is_large: bool) -> Chunk:
+        """Read a whole request.
+
+        Args:
+            groups: The request.
+            is_large: Whether it may hold more than memory is good for: its rows are weighed then as they come.
+
+        Raises:
+            Undecodable: It is not OTLP, or a value is nested too deep, also in a record that is rejected for another
+                reason and in one that has been parsed.
+            TooLarge: Its rows are more, or take more memory, than the limits allow.
+        """
+        for group in groups:
+            head = group.head
+            resource = self.resource(
+                head.resource if head.HasField("resource") else None, head.schema_url, group.rejection
+            )
+            for scoped in group.parts:
+                scope_head = scoped.head
+                scope = self.scope(
+                    resource,
+                    scope_head.scope if scope_head.HasField("scope") else None,
+                    scope_head.schema_url,
+                    scoped.rejection,
+                )
+                for part in scoped.parts:
+                    self.read_part(part, scope)
+                    if is_large:
+                        self.check_bounds()
+        return self._chunk()
+
+    def read_part(self, part: Any, origin: Origin) -> None:
+        """Read what a scope repeats; here a run of records.
+
+        Raises:
+            Undecodable: As for `read_groups`.
+        """
+        run: Run[Record] = part
+        if isinstance(run, Oversized):
+            self.read(run.stub, origin, run.rejection)
+            return
+        for record in run:
+            self.read(record, origin)
+
+    def read(self, record: Record, origin: Origin, rejection: RecordRejected | None = None) -> None:
         """Add the row of one record, or count why there is none.
+
+        Args:
+            record: The record, or a stub of one.
+            origin: What it stands in.
+            rejection: What is wrong with the record, if the stub does not show it.
 
         Raises:
             Undecodable: A value is nested too deep, also in a record that is rejected for another reason.
@@ -114,6 +166,8 @@ class RecordReader(ABC, Generic[Record]):
             if origin.rejection is not None:
                 raise origin.rejection
             row = self.row(record, origin)
+            if rejection is not None:
+                raise rejection
         except RecordRejected as rejected:
             self._rejections.add(rejected.reason, f"{self.name(record, origin)}: {rejected.detail}")
             self._refuse_deep_values(record)
@@ -122,9 +176,9 @@ class RecordReader(ABC, Generic[Record]):
             column.append(row[name])
         self._accepted += 1
 
-    def resource(self, resource: Resource | None, schema_url: str) -> Origin:
-        """Read a resource; None if the message was not sent."""
-        attributes, rejection = self.shared_attributes(resource, "attributes", "resource.attributes", None)
+    def resource(self, resource: Resource | None, schema_url: str, rejection: RecordRejected | None = None) -> Origin:
+        """Read a resource; None if the message was not sent. `rejection` is what is known to be wrong with it."""
+        attributes, rejection = self.shared_attributes(resource, "attributes", "resource.attributes", rejection)
         residue: dict[str, object] = {}
         if resource is not None and (rest := _resource_residue(resource)):
             residue["resource"] = rest
@@ -136,10 +190,12 @@ class RecordReader(ABC, Generic[Record]):
                     f"resource.entityRefs is {length} bytes as stored, "
                     f"limits.max_key_bytes is {self.bounds.limits.max_key_bytes}",
                 )
+        texts = entries_text(attributes) if resource is not None else ""
+        self.count_text(texts)
         return Origin(
             columns={
                 "service_name": _service_name(attributes),
-                "resource": entries_text(attributes) if resource is not None else "",
+                "resource": texts,
                 "resource_schema_url": schema_url,
             },
             residue=residue,
@@ -148,16 +204,26 @@ class RecordReader(ABC, Generic[Record]):
             rejection=rejection,
         )
 
-    def scope(self, origin: Origin, scope: InstrumentationScope | None, schema_url: str) -> Origin:
-        """Read a scope of a resource; None if the message was not sent."""
-        attributes, rejection = self.shared_attributes(scope, "attributes", "scope.attributes", origin.rejection)
+    def scope(
+        self,
+        origin: Origin,
+        scope: InstrumentationScope | None,
+        schema_url: str,
+        rejection: RecordRejected | None = None,
+    ) -> Origin:
+        """Read a scope of a resource; None if the message was not sent. `rejection` as for `resource`."""
+        attributes, rejection = self.shared_attributes(
+            scope, "attributes", "scope.attributes", origin.rejection or rejection
+        )
+        texts = entries_text(attributes) if scope is not None else ""
+        self.count_text(texts)
         name, version, dropped = (
             (scope.name, scope.version, scope.dropped_attributes_count) if scope is not None else ("", "", 0)
         )
         columns = {
             "scope_name": name,
             "scope_version": version,
-            "scope": entries_text(attributes) if scope is not None else "",
+            "scope": texts,
             "scope_schema_url": schema_url,
         }
         return replace(
@@ -195,8 +261,30 @@ class RecordReader(ABC, Generic[Record]):
         """Records of the request so far, taken or not."""
         return self._accepted + self._rejections.total
 
-    @property
-    def chunk(self) -> Chunk:
+    def count_text(self, text: str) -> None:
+        """Note a text that rows share: it takes memory once, and the rows do not tell."""
+        self._decoded_bytes += len(text)
+
+    def check_bounds(self) -> None:
+        """Hold the rows so far against the bounds of a request.
+
+        Raises:
+            TooLarge: They are too many, or take too much memory.
+        """
+        limits = self.bounds.limits
+        signal = self.table.signal
+        assert signal is not None  # noqa: S101 - as below
+        if self.records_seen > limits.max_records:
+            raise too_many(signal.records, limits.max_records)
+        first, self._weighed = self._weighed, self._accepted
+        self._decoded_bytes += _weight(self.table, self._columns, first)
+        if self._decoded_bytes > limits.max_decoded_bytes:
+            raise TooLarge(
+                f"the first {self.records_seen} {signal.records} of the request take {self._decoded_bytes} bytes in "
+                f"memory, limits.max_decoded_bytes is {limits.max_decoded_bytes}"
+            )
+
+    def _chunk(self) -> Chunk:
         """All rows so far, column by column."""
         signal = self.table.signal
         assert signal is not None  # noqa: S101 - only tables of signals have readers
@@ -237,6 +325,32 @@ class RecordReader(ABC, Generic[Record]):
                     # A rejected record may have a million of them: scalars are not worth a step.
                     elif child.value.HasField("kvlist_value") or child.value.HasField("array_value"):
                         stack.append((child.value, depth, key if depth else child.key))
+
+
+_BYTES_AN_ATTRIBUTE: Final = 64
+"""A key and a value, beside their text; two thirds of what they take where both are there for the first time."""
+_BYTES_AN_ITEM: Final = 36
+"""A number in a list."""
+
+
+def _weight(table: Table, columns: Mapping[str, list[Any]], first: int) -> int:
+    """Bytes of rows from number `first` on in what may be far larger than the bytes it was made of."""
+    weight = sum(map(len, columns["residue"][first:]))
+    for column in table.decoded:
+        values = columns[column.name][first:]
+        if column.name == "body":
+            weight += sum(map(len, values))
+        elif column.type.startswith("Map("):
+            weight += _weight_of_attributes(values)
+        elif column.type.startswith("Array(Map("):
+            weight += _weight_of_attributes([attributes for value in values for attributes in value])
+        elif column.type.startswith("Array("):
+            weight += _BYTES_AN_ITEM * sum(map(len, values))
+    return weight
+
+
+def _weight_of_attributes(lists: Sequence[Attributes]) -> int:
+    return sum(sum(map(len, texts)) + _BYTES_AN_ATTRIBUTE * len(texts) for _, texts in lists)
 
 
 def residue_text(origin: Origin, own: Mapping[str, object] | None) -> str:

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from app.codec.contract import Bounds, Decoder, Encoding
 from app.codec.json_reader import read_request
-from app.codec.protobuf import decode_message, parse_request
+from app.codec.protobuf import decode_message, decode_protobuf
 from app.model import Chunk, Signal
 
 
@@ -21,6 +21,6 @@ class ReferenceDecoder(Decoder):
     def decode(self, signal: Signal, encoding: Encoding, body: bytes, bounds: Bounds) -> Chunk:
         match encoding:
             case Encoding.PROTOBUF:
-                return decode_message(parse_request(signal, body, bounds.limits.max_depth), bounds)
+                return decode_protobuf(signal, body, bounds)
             case Encoding.JSON:
                 return decode_message(read_request(signal, body), bounds)

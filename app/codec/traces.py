@@ -26,12 +26,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from typing_extensions import override
 
 from app.codec.contract import Bounds
 from app.codec.genai import Promotion
+from app.codec.groups import Groups
 from app.codec.reasons import Reason, RecordRejected, quoted
 from app.codec.records import NO_SPAN_ID, NO_TRACE_ID, Origin, RecordReader, Row, check_ids, lists_of, residue_text
 from app.model import SPANS, Chunk, Table
@@ -60,24 +60,9 @@ _NO_EVENTS: Final[Row] = {column: [] for column in _EVENT_COLUMNS}
 _NO_LINKS: Final[Row] = {column: [] for column in _LINK_COLUMNS}
 
 
-def decode_traces(request: ExportTraceServiceRequest, bounds: Bounds) -> Chunk:
-    """The spans of a request.
-
-    Raises:
-        Undecodable: A value is nested too deep.
-    """
-    reader = _SpanReader(bounds)
-    for resource_spans in request.resource_spans:
-        resource = reader.resource(
-            resource_spans.resource if resource_spans.HasField("resource") else None, resource_spans.schema_url
-        )
-        for scope_spans in resource_spans.scope_spans:
-            scope = reader.scope(
-                resource, scope_spans.scope if scope_spans.HasField("scope") else None, scope_spans.schema_url
-            )
-            for span in scope_spans.spans:
-                reader.read(span, scope)
-    return reader.chunk
+def decode_traces(groups: Groups, bounds: Bounds, *, is_large: bool) -> Chunk:
+    """The spans of a request; see `RecordReader.read_groups`."""
+    return _SpanReader(bounds).read_groups(groups, is_large=is_large)
 
 
 class _SpanReader(RecordReader[Span]):

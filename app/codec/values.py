@@ -210,6 +210,8 @@ class ValueReader:
     def _exact(self, value: AnyValue, depth: int) -> str:  # noqa: PLR0911 - one a kind
         """OTLP/JSON of an AnyValue."""
         match value.WhichOneof("value"):
+            case None:
+                return "{}"
             case "string_value":
                 return f'{{"stringValue":{encode_basestring(value.string_value)}}}'
             case "int_value":

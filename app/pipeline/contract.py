@@ -83,6 +83,7 @@ class Intake(Protocol):
 
         Raises:
             Undecodable: The body is not OTLP.
+            TooLarge: It holds more records than one request may.
             BufferFull: No room for its records; nothing was taken.
             Draining: The service is stopping; nothing was taken.
         """

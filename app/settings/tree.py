@@ -122,7 +122,7 @@ class QuerySettings(_Section):
 
 
 class LimitSettings(_Section):
-    """Bounds of one record. Beyond a bound, the record is rejected by name, never cut."""
+    """Bounds of one record and of one request. Beyond a bound a record is rejected by name, never cut."""
 
     max_depth: int = Field(32, ge=1, le=64, description="Nesting of values; deeper: the request is refused.")
     max_attributes: int = Field(10_000, ge=1, description="Attributes of a record, resource, scope, event or link.")
@@ -131,6 +131,18 @@ class LimitSettings(_Section):
     max_events: int = Field(10_000, ge=0, description="Events of a span; exemplars of a data point.")
     max_links: int = Field(10_000, ge=0, description="Links of a span.")
     max_future_seconds: int = Field(3600, ge=0, description="How far ahead of our clock a record may be.")
+    max_buckets: int = Field(10_000, ge=1, description="Buckets, bounds or quantiles of a data point.")
+    max_fields: int = Field(
+        1_000_000, ge=1000, description="Fields, at any depth, of a record, resource or scope larger than 128 KiB."
+    )
+    max_records: int = Field(
+        250_000, ge=1, description="Spans, data points or log records of one request; beyond: the request is refused."
+    )
+    max_decoded_bytes: int = Field(
+        512 * MIB,
+        ge=1 * MIB,
+        description="Memory for texts, attributes and lists of one large request; beyond: the request is refused.",
+    )
 
 
 class AccessSettings(_Section):
