@@ -17,6 +17,7 @@ from app.errors import BufferFull
 from app.model import Rejections, Signal
 from app.pipeline.contract import Accepted, Request
 from app.receivers.plain_http import PlainHttpProtocol
+from tests.polling import until
 
 DEADLINE_SECONDS = 10.0
 
@@ -83,13 +84,6 @@ class MemoryIntake:
             return Accepted(1, self.rejections)
         finally:
             self.running -= 1
-
-
-async def until(claim: Callable[[], bool]) -> None:
-    """Wait until something becomes true."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not claim():
-            await asyncio.sleep(0.005)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ from app.receivers.doors import DOORS, Door
 from app.receivers.grpc import OtlpGrpc
 from app.settings import ServerSettings
 from app.telemetry import metrics
-from tests.integration.receivers.doubles import MemoryIntake, counting, until
+from tests.integration.receivers.doubles import MemoryIntake, counting
+from tests.polling import until
 
 LIMIT_BYTES = 4 << 20
 SETTINGS = ServerSettings(max_request_bytes=LIMIT_BYTES, max_decompressed_bytes=LIMIT_BYTES)

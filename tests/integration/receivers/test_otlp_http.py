@@ -34,8 +34,8 @@ from tests.integration.receivers.doubles import (
     head,
     post,
     serving,
-    until,
 )
+from tests.polling import until
 
 SETTINGS = ServerSettings(max_request_bytes=4 << 20, max_decompressed_bytes=8 << 20)
 HURRIED = Patience(piece_seconds=0.2, body_seconds=0.5, short_rest_seconds=0.2, long_rest_seconds=5)

@@ -24,6 +24,7 @@ from app.settings import ClickHouseSettings
 from app.store.embedded import server as server_module
 from app.store.embedded.server import EmbeddedServer
 from tests.integration.clickhouse import Answer, ask, must, small_settings
+from tests.polling import until
 
 DEADLINE_SECONDS = 30.0
 CONFIGURED = {
@@ -37,13 +38,6 @@ CONFIGURED = {
 
 async def run(server: EmbeddedServer, who: str, sql: str) -> str:
     return must(await asyncio.to_thread(ask, server.address, getattr(server.logins, who), sql))
-
-
-async def until(claim: Callable[[], bool]) -> None:
-    """Wait for a claim to come true, with a deadline."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not claim():
-            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
@@ -225,7 +219,7 @@ async def test_a_killed_child_is_started_again_on_its_ports_with_its_rows(tmp_pa
 async def test_it_is_down_while_the_child_is(tmp_path: Path) -> None:
     async with EmbeddedServer(small_settings(tmp_path)) as server:
         os.kill(server.pid, signal.SIGKILL)
-        await until(lambda: not server.is_up)
+        await until(lambda: not server.is_up, DEADLINE_SECONDS)
         assert server.pid == 0
 
 
@@ -259,7 +253,7 @@ async def test_a_failing_follow_up_does_not_end_the_supervision(tmp_path: Path) 
         watch = group.create_task(server.supervise(fail))
         for expected in (1, 2):
             os.kill(server.pid, signal.SIGKILL)
-            await until(lambda expected=expected: len(calls) == expected and server.is_up)  # type: ignore[misc]
+            await until(lambda expected=expected: len(calls) == expected and server.is_up, DEADLINE_SECONDS)  # type: ignore[misc]
         watch.cancel()
     assert server.restarts == 2
 
@@ -311,7 +305,7 @@ async def test_a_child_is_gone_soon_after_its_parent_was_killed(tmp_path: Path, 
             os.kill(child, signal.SIGSTOP)
         parent.kill()
         started = time.monotonic()
-        await until(lambda: is_gone(child))
+        await until(lambda: is_gone(child), DEADLINE_SECONDS)
         assert time.monotonic() - started < 5
 
 
@@ -470,7 +464,7 @@ async def test_a_cancelled_start_leaves_no_process(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", remember)
     start = asyncio.create_task(EmbeddedServer(small_settings(tmp_path)).__aenter__())
-    await until(lambda: bool(started))
+    await until(lambda: bool(started), DEADLINE_SECONDS)
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
         await start

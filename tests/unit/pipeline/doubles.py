@@ -168,14 +168,3 @@ async def tasks(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         finally:
             for task in running:
                 task.cancel()
-
-
-async def until(claim: Callable[[], bool], seconds: float = 10) -> None:
-    """Poll until a claim holds.
-
-    Raises:
-        TimeoutError: It did not, in time.
-    """
-    async with asyncio.timeout(seconds):
-        while not claim():
-            await asyncio.sleep(0.002)

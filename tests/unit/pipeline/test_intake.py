@@ -29,7 +29,8 @@ from app.pipeline.backoff import Backoff
 from app.pipeline.intake import INLINE_BYTES, Pipeline
 from app.settings import Settings
 from app.telemetry.metrics import REGISTRY
-from tests.unit.pipeline.doubles import NOW_NANO, LineDecoder, ScriptedStore, request, until, words
+from tests.polling import until
+from tests.unit.pipeline.doubles import NOW_NANO, LineDecoder, ScriptedStore, request, words
 
 
 def lines(first: int, count: int) -> str:

@@ -17,7 +17,8 @@ from app.pipeline.budget import Budget
 from app.pipeline.lane import Lane, SealBounds
 from app.pipeline.quarantine import Quarantine
 from app.telemetry.metrics import REGISTRY
-from tests.unit.pipeline.doubles import ScriptedStore, chunk_of_lines, request, tasks, until, words
+from tests.polling import until
+from tests.unit.pipeline.doubles import ScriptedStore, chunk_of_lines, request, tasks, words
 
 
 class Clock:
