@@ -51,7 +51,7 @@ class ServerSettings(_Section):
     host: str = Field("127.0.0.1", description="Address that every port binds to.")
     otlp_grpc_port: Port = Field(4317, description="OTLP/gRPC. 0 takes any free port, here and below.")
     otlp_http_port: Port = Field(4318, description="OTLP/HTTP, protobuf and JSON.")
-    pprof_port: Port = Field(4319, description="Profiles from agents and profilers.")
+    pprof_port: Port = Field(4319, description="Profiles from agents and profilers; this version answers 404.")
     query_api_port: Port = Field(8080, description="REST, health, metrics, documentation and the web page.")
     ready_file: Path | None = Field(
         None, description="Where to write the bound addresses as JSON once every door answers; removed at the stop."
@@ -70,13 +70,19 @@ class ServerSettings(_Section):
 
 
 class SpoolSettings(_Section):
-    """The durable queue. Its keys are fixed; this version still holds batches in memory."""
+    """The durable queue to come; this version holds batches in memory and sets aside what ClickHouse refuses."""
 
-    path: Path = Field(Path("data/spool"), description="Folder of the segments.")
-    max_bytes: int = Field(10 * GIB, ge=1 * MIB, description="Disk that the segments may take.")
-    segment_bytes: int = Field(64 * MIB, ge=1024, description="Size after which a segment is sealed.")
-    fsync: bool = Field(True, description="Answer only after fsync.")
-    resend_window_seconds: float = Field(300.0, ge=0, description="How long an unanswered body is remembered.")
+    path: Path = Field(Path("data/spool"), description="Folder of the quarantine; later also of the segments.")
+    max_bytes: int = Field(
+        10 * GIB, ge=1 * MIB, description="Disk that quarantined requests may take; later also the segments."
+    )
+    segment_bytes: int = Field(
+        64 * MIB, ge=1024, description="Without effect yet: size after which a segment is sealed."
+    )
+    fsync: bool = Field(True, description="Without effect yet: answer only after fsync.")
+    resend_window_seconds: float = Field(
+        300.0, ge=0, description="Without effect yet: how long an unanswered body is remembered."
+    )
 
 
 class ClickHouseSettings(_Section):
@@ -93,7 +99,9 @@ class ClickHouseSettings(_Section):
     cluster: str = Field(
         "", pattern=r"^[A-Za-z0-9_.-]*$", description="Cluster name for Replicated and Distributed tables; empty: none."
     )
-    max_connections: int = Field(10, ge=1, le=1000, description="Simultaneous HTTP connections.")
+    max_connections: int = Field(
+        10, ge=1, le=1000, description="Simultaneous HTTP connections of each user of ours: schema, inserts, reads."
+    )
     connection_timeout_seconds: float = Field(5.0, gt=0, description="Time to connect.")
     embedded_http_port: Port = Field(8123, description="HTTP port of the embedded server, loopback only.")
     embedded_native_port: Port = Field(9000, description="Native port of the embedded server, loopback only.")
@@ -101,7 +109,10 @@ class ClickHouseSettings(_Section):
     reader_user: str = Field(
         "reader", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$", description="Read-only user for Grafana and SQL clients."
     )
-    reader_password: SecretStr = Field(SecretStr(""), description="Its password; empty: none, loopback only.")
+    reader_password: SecretStr = Field(
+        SecretStr(""),
+        description="Its password; empty: none, loopback only. In mode `server` our reads use this user if it is set.",
+    )
 
 
 class StorageSettings(_Section):
@@ -109,7 +120,9 @@ class StorageSettings(_Section):
 
     spans_retention_days: int = Field(30, ge=1, le=36500, description="Days that spans are kept.")
     metrics_retention_days: int = Field(90, ge=1, le=36500, description="Days that data points are kept.")
-    profiles_retention_days: int = Field(7, ge=1, le=36500, description="Days that profiles are kept.")
+    profiles_retention_days: int = Field(
+        7, ge=1, le=36500, description="Without effect yet: days that profiles are kept."
+    )
     logs_retention_days: int = Field(30, ge=1, le=36500, description="Days that log records are kept.")
 
 

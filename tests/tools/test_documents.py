@@ -42,6 +42,13 @@ def test_config_toml_shows_every_key(section: str, key: str) -> None:
     assert key in tomllib.loads(text)[section] or f"\n# {key} = " in text.split(f"[{section}]")[1].split("\n[")[0]
 
 
+@pytest.mark.parametrize(("section", "key", "meaning"), [k[:3] for k in KEYS], ids=[f"{k[0]}.{k[1]}" for k in KEYS])
+def test_config_toml_says_what_a_key_means(section: str, key: str, meaning: str) -> None:
+    """In the line above it, in the same words as everywhere."""
+    text = (ROOT / "config.toml").read_text(encoding="utf-8").split(f"[{section}]")[1].split("\n[")[0]
+    assert f"\n# {meaning}\n{key} = " in text or f"\n# {meaning}\n# {key} = " in text
+
+
 @pytest.mark.parametrize("family", list(REGISTRY.collect()), ids=lambda family: str(family.name))
 def test_the_operating_page_has_every_metric(family: object) -> None:
     """A metric nobody explained helps nobody at night."""
