@@ -177,7 +177,7 @@ async def reconcile_retention(store: ClickHouse, storage: StorageSettings) -> li
         days = storage.model_dump()[table.retention.value]
         found = _TTL.search(row["engine_full"])
         elements = split_list(found[1]) if found else []
-        wanted = _with_days(elements, days, clock=table.clock)
+        wanted = _with_days(elements, days, plain=table.ttl(days))
         if elements == wanted:
             continue
         target = quoted(store.database, row["name"])
@@ -306,13 +306,18 @@ async def _fronts(store: ClickHouse, words: Words) -> list[str]:
     return made
 
 
-def _with_days(elements: Sequence[str], days: int, *, clock: str) -> list[str]:
-    """The same clause, with its plain deletion after `days`. What an operator added (moves, recompression) stays."""
-    wanted = f"toIntervalDay({days})"
-    plain = [
+def _with_days(elements: Sequence[str], days: int, *, plain: str) -> list[str]:
+    """The same clause, with its plain deletion after `days`. What an operator added (moves, recompression) stays.
+
+    Args:
+        elements: Of the clause as it is.
+        days: Of retention.
+        plain: The deletion for a table that has none, or not one that is understood.
+    """
+    deletions = [
         element for element in elements if not re.search(r" (TO DISK|TO VOLUME|RECOMPRESS|GROUP BY|WHERE) ", element)
     ]
-    if len(plain) == 1 and len(_DAYS.findall(plain[0])) == 1:
-        return [_DAYS.sub(wanted, element) if element is plain[0] else element for element in elements]
-    # A date with seconds ends in 2106; this one does not.
-    return [f"toDateTime64({clock}, 0, 'UTC') + {wanted}", *(element for element in elements if element not in plain)]
+    if len(deletions) == 1 and len(_DAYS.findall(deletions[0])) == 1:
+        wanted = _DAYS.sub(f"toIntervalDay({days})", deletions[0])
+        return [wanted if element is deletions[0] else element for element in elements]
+    return [plain, *(element for element in elements if element not in deletions)]

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.model import TABLES
+from app.model import LOGS, TABLES
 from app.settings import StorageSettings
 from app.store.client import ClickHouse
 from app.store.embedded.server import EmbeddedServer
@@ -53,7 +53,7 @@ async def test_a_second_time_changes_nothing(store: ClickHouse) -> None:
 async def test_a_ttl_that_was_removed_is_set_again(store: ClickHouse) -> None:
     await store.execute("ALTER TABLE logs REMOVE TTL")
     await reconcile_retention(store, StorageSettings())
-    assert await ttl(store, "logs") == "toDateTime64(timestamp, 0, 'UTC') + toIntervalDay(30)"
+    assert await ttl(store, "logs") == LOGS.ttl(30)
 
 
 async def test_what_an_operator_added_stays(store: ClickHouse) -> None:
