@@ -44,7 +44,7 @@ class Pipeline:
         settings: The whole tree: batches, limits, retention and the quarantine's folder are taken from it.
         store: Where batches go.
         decoder: How bodies become columns.
-        store_is_up: Whether ClickHouse is known to answer; while it is not, nothing new is admitted.
+        is_ready: Whether what is accepted could be stored now: ClickHouse answers, the schema is there. Else nothing is admitted.
         backoff: How long failed inserts wait.
         now: A monotonic clock in seconds.
     """
@@ -55,13 +55,13 @@ class Pipeline:
         *,
         store: Store,
         decoder: Decoder,
-        store_is_up: Callable[[], bool],
+        is_ready: Callable[[], bool],
         backoff: Backoff | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._decoder = decoder
-        self._store_is_up = store_is_up
+        self._is_ready = is_ready
         self._budget = Budget(settings.server.max_buffer_bytes, now=now)
         self._threads = ThreadPoolExecutor(max_workers=min(4, (os.cpu_count() or 1) + 1), thread_name_prefix="pipeline")
         quarantine = Quarantine(settings.spool.path / "quarantine", settings.spool.max_bytes)
@@ -115,8 +115,10 @@ class Pipeline:
     def admit(self, signal: Signal, size_bytes: int) -> Holding:
         """See `Intake.admit`."""
         self._refuse_if_draining()
-        if not self._store_is_up():
-            raise NotReady("ClickHouse does not answer; what was accepted before is kept", retry_after_seconds=5)
+        if not self._is_ready():
+            raise NotReady(
+                "the service is not ready, /ready says why; what was accepted is kept", retry_after_seconds=5
+            )
         return self._budget.reserve(signal, size_bytes)
 
     async def accept(self, request: Request) -> Accepted:

@@ -213,7 +213,7 @@ async def _serve(settings: Settings) -> None:
             _client(settings.clickhouse, backend, backend.ingest) as inserts,
             _client(settings.clickhouse, backend, backend.query) as reads,
             Pipeline(
-                settings, store=inserts, decoder=ReferenceDecoder(), store_is_up=lambda: readiness.is_ready
+                settings, store=inserts, decoder=ReferenceDecoder(), is_ready=lambda: readiness.is_ready
             ) as pipeline,
             _background(_watch(inserts, readiness), _supervise(backend, readiness, pipeline)),
         ):

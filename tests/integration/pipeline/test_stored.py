@@ -79,7 +79,7 @@ async def running(store: Flaky | ClickHouse, folder: Path, **server: Any) -> Asy
         Settings.model_validate(tree),
         store=store,
         decoder=ReferenceDecoder(),
-        store_is_up=lambda: True,
+        is_ready=lambda: True,
         backoff=Backoff(0.01, 0.05, 0.05),
     ) as pipeline:
         yield pipeline

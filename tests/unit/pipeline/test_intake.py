@@ -49,7 +49,7 @@ async def running(
     store: ScriptedStore,
     decoder: LineDecoder | None = None,
     *,
-    store_is_up: Callable[[], bool] = lambda: True,
+    is_ready: Callable[[], bool] = lambda: True,
     spool: Path = SPOOL,
     **server: Any,
 ) -> AsyncIterator[Pipeline]:
@@ -59,7 +59,7 @@ async def running(
         Settings.model_validate(tree),
         store=store,
         decoder=decoder or LineDecoder(),
-        store_is_up=store_is_up,
+        is_ready=is_ready,
         backoff=SHORT,
     )
     with capture_logs():  # the tracebacks of faults on purpose
@@ -228,7 +228,7 @@ async def test_the_wait_ends_when_the_store_is_back() -> None:
         settings,
         store=store,
         decoder=LineDecoder(),
-        store_is_up=lambda: True,
+        is_ready=lambda: True,
         backoff=Backoff(alarm_seconds=3600),
     ) as pipeline:
         await pipeline.accept(request("s1_"))
@@ -360,7 +360,7 @@ async def test_nothing_is_admitted_while_the_store_is_away() -> None:
     """But what was accepted before is kept and sent."""
     store, is_up = ScriptedStore(), True
     store.open.clear()
-    async with running(store, store_is_up=lambda: is_up) as pipeline:
+    async with running(store, is_ready=lambda: is_up) as pipeline:
         await pipeline.accept(request("s1_"))
         is_up = False
         with pytest.raises(NotReady):
