@@ -44,7 +44,7 @@ class Pipeline:
         settings: The whole tree: batches, limits, retention and the quarantine's folder are taken from it.
         store: Where batches go.
         decoder: How bodies become columns.
-        is_ready: Whether what is accepted could be stored now: ClickHouse answers, the schema is there. Else nothing is admitted.
+        is_ready: Whether what comes could be stored: ClickHouse answers, the schema is there; else nothing is admitted.
         backoff: How long failed inserts wait.
         now: A monotonic clock in seconds.
     """
