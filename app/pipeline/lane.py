@@ -42,7 +42,7 @@ from app.telemetry.metrics import (
 
 _T = TypeVar("_T")
 
-_log = structlog.get_logger(__name__)
+_log = structlog.stdlib.get_logger(__name__)
 
 _ALARM_EVERY_SECONDS = 60.0
 _UNDER_WAY = 1  # batches beside which another may still be sealed by age

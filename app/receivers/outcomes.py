@@ -18,10 +18,9 @@ from app.telemetry import metrics
 LINES_PER_SECOND = 10
 """Of one outcome at one door: an overload must not drown the log. The next line says how many were left out."""
 
-_NAME = "rak.receivers"
 _NO_SIGNAL = "none"
-_log = structlog.stdlib.get_logger(_NAME)
-_stdlib = logging.getLogger(_NAME)
+_log = structlog.stdlib.get_logger(__name__)
+_stdlib = logging.getLogger(__name__)
 
 
 class Outcomes:

@@ -37,7 +37,7 @@ from app.receivers.http import OtlpHttp
 from app.receivers.pprof import PprofHttp
 from app.service.http import address, address_of, bind, http_server
 from app.service.readiness import Readiness
-from app.service.ready_file import ready_file
+from app.service.ready_file import ready_file, remove_stale
 from app.settings import ClickHouseMode, ClickHouseSettings, QuerySettings, ServerSettings, Settings
 from app.store.client import ClickHouse
 from app.store.contract import Login, ReadLimits
@@ -45,7 +45,7 @@ from app.store.embedded.server import EmbeddedServer
 from app.store.migrate import migrate, migration_files, reconcile_retention, system_logs_without_ttl
 from app.telemetry import metrics
 
-_log = structlog.get_logger("rak.service")
+_log = structlog.stdlib.get_logger(__name__)
 
 # Threads that decode and encode hold the interpreter; with Python's default of 5 ms the loop answered others late
 # (p99 156-334 ms instead of 66-93 ms beside large bodies, at the same CPU).
@@ -207,6 +207,7 @@ async def _serve(settings: Settings) -> None:
     readiness = Readiness()
     readiness.add(_SCHEMA, "the schema has not been brought up to date yet")
     with _stop_signals() as stop, _bound_sockets(settings.server) as sockets:
+        remove_stale(settings.server.ready_file)
         async with (
             _backend(settings.clickhouse) as backend,
             _client(settings.clickhouse, backend, backend.migrate) as schema,

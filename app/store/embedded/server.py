@@ -48,7 +48,7 @@ _BACKOFF_SECONDS = (0.2, 15.0)  # first and longest
 _HEALTHY_SECONDS = 60.0  # after so long the backoff begins anew
 _TAIL_BYTES = 4096
 
-log = structlog.get_logger(__name__)
+_log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class EmbeddedServer:
             self._give_up_folder()
             raise
         if not self.confined:
-            log.warning(
+            _log.warning(
                 "engine_unconfined",
                 reason="this kernel has no usable Landlock (Linux 5.19 or later)",
                 effect="whoever may send SQL to the embedded ClickHouse can read every file that this user can read",
@@ -163,7 +163,7 @@ class EmbeddedServer:
             reason = await self._until_down()
             if time.monotonic() - since > _HEALTHY_SECONDS:
                 pause = first
-            log.error("engine_died", reason=reason, stderr=_tail(self._layout.stderr))
+            _log.error("engine_died", reason=reason, stderr=_tail(self._layout.stderr))
             while not self.is_up:
                 # The jitter keeps instances that died together (out of memory) from starting together.
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (not a secret)
@@ -171,14 +171,14 @@ class EmbeddedServer:
                 try:
                     await self._start()
                 except StartupFailed as error:
-                    log.error("engine_restart_failed", reason=str(error), retry_seconds=pause)  # noqa: TRY400 (one sentence)
+                    _log.error("engine_restart_failed", reason=str(error), retry_seconds=pause)  # noqa: TRY400 (one sentence)
             self.restarts += 1
-            log.warning("engine_restarted", restarts=self.restarts, http_port=self.address.http_port)
+            _log.warning("engine_restarted", restarts=self.restarts, http_port=self.address.http_port)
             if on_restart is not None:
                 try:
                     await on_restart()
                 except Exception:
-                    log.exception("engine_restart_follow_up_failed")
+                    _log.exception("engine_restart_follow_up_failed")
 
     async def _until_down(self) -> str:
         """Wait until the child is of no use any more, and say why.
@@ -263,7 +263,7 @@ class _Child:
                 async with asyncio.timeout(CLEAN_STOP_SECONDS):
                     await self.process.wait()
             except TimeoutError:
-                log.warning("engine_killed", reason=f"no clean stop within {CLEAN_STOP_SECONDS:.0f} s")
+                _log.warning("engine_killed", reason=f"no clean stop within {CLEAN_STOP_SECONDS:.0f} s")
                 await self.kill()
             except asyncio.CancelledError:
                 await self.kill()

@@ -115,6 +115,6 @@ def test_an_accepted_request_is_logged_for_debugging_only(
 ) -> None:
     outcomes.accepted(Signal.LOGS, Accepted(1, Rejections()), 10)
     assert not lines.entries
-    with caplog.at_level(logging.DEBUG, "rak.receivers"):
+    with caplog.at_level(logging.DEBUG, "app.receivers.outcomes"):
         outcomes.accepted(Signal.LOGS, Accepted(1, Rejections()), 10)
     assert lines.entries[0]["event"] == "request_accepted"
