@@ -94,7 +94,7 @@ def running(
     def run() -> None:
         try:
             asyncio.run(serve())
-        except BaseException as error:  # noqa: BLE001 (handed to the caller)
+        except BaseException as error:  # noqa: BLE001 - handed to the caller
             failure.append(error)
         finally:
             started.set()

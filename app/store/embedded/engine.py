@@ -129,7 +129,7 @@ def _script(gate: int) -> str:
         SELECT * FROM file({_STDIN}, 'LineAsString', 'line String') SETTINGS max_execution_time = 0 FORMAT Null;
         SYSTEM STOP LISTEN HTTP;
         SYSTEM STOP LISTEN TCP;
-    """  # noqa: S608 (two file descriptors, nobody's input)
+    """  # noqa: S608 - two file descriptors, nobody's input
 
 
 def _load(library: Path) -> ModuleType:

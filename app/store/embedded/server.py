@@ -166,18 +166,18 @@ class EmbeddedServer:
             _log.error("engine_died", reason=reason, stderr=_tail(self._layout.stderr))
             while not self.is_up:
                 # The jitter keeps instances that died together (out of memory) from starting together.
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (not a secret)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
                 pause = min(pause * 2, longest)
                 try:
                     await self._start()
                 except StartupFailed as error:
-                    _log.error("engine_restart_failed", reason=str(error), retry_seconds=pause)  # noqa: TRY400 (one sentence)
+                    _log.error("engine_restart_failed", reason=str(error), retry_seconds=pause)
             self.restarts += 1
             _log.warning("engine_restarted", restarts=self.restarts, http_port=self.address.http_port)
             if on_restart is not None:
                 try:
                     await on_restart()
-                except Exception:
+                except Exception:  # noqa: BLE001 - its fault is told, and the watch goes on
                     _log.exception("engine_restart_follow_up_failed")
 
     async def _until_down(self) -> str:
@@ -337,7 +337,7 @@ async def _see_through(gate: socket.socket, layout: Layout, host: str) -> _Ready
     gate.shutdown(socket.SHUT_WR)  # go on
     _, http_port, native_port, version = await reports.take("listening")
     ready = _Ready(int(abi), int(http_port), int(native_port), version)
-    while not await _answers(host, ready.http_port):  # noqa: ASYNC110 (another process: there is no event to await)
+    while not await _answers(host, ready.http_port):  # noqa: ASYNC110 - another process: there is no event to await
         await asyncio.sleep(0.01)
     return ready
 
