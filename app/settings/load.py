@@ -58,7 +58,7 @@ def _read(path: Path) -> dict[str, Any]:
                 raise SettingsInvalid(f"{path}: the file must end in .toml, .yaml, .yml or .json")
     except OSError as error:
         raise SettingsInvalid(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise SettingsInvalid(f"{path}: {error}") from error
     if tree is None:
         return {}
