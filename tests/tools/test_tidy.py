@@ -11,6 +11,7 @@ import tokenize
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
@@ -74,6 +75,38 @@ def test_the_architecture_page_shows_every_room() -> None:
     rooms = {room for row in rows for room in re.findall(r"`(\w+)`", row)}
     folders = {name.split("/")[1] for name in APP if name.count("/") > 1}
     assert rooms == folders | {"errors"}
+
+
+PAGES = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md"))}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_of_a_page_lead_somewhere(page: str) -> None:
+    """Those within the repository."""
+    links = re.findall(r"\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)", PAGES[page].read_text(encoding="utf-8"))
+    assert [link for link in links if not (PAGES[page].parent / link).exists()] == []
+
+
+def test_what_the_text_refers_to_is_there() -> None:
+    """Files by their path, modules and names in them by theirs, in code, pages and migrations."""
+    texts = {**APP, **TESTS, **{name: path.read_text(encoding="utf-8") for name, path in PAGES.items()}}
+    texts |= {path.name: path.read_text(encoding="utf-8") for path in MIGRATIONS}
+    gone: list[tuple[str, str]] = []
+    for name, text in texts.items():
+        for path in re.findall(r"\b(?:app|tests|docs|deploy|migrations)/[\w/.-]+\.(?:py|md|sql|toml|xml|yaml)\b", text):
+            gone += [(name, path)] if not (ROOT / path).exists() else []
+        for dotted in re.findall(r"`(app(?:\.\w+)+)`", text):
+            gone += [(name, dotted)] if not _is_there(dotted) else []
+    assert gone == []
+
+
+def _is_there(dotted: str) -> bool:
+    """Whether a name is a module, or something in one."""
+    try:
+        resolve_name(dotted)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 def test_names_of_modules_and_classes_say_something() -> None:
