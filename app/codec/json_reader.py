@@ -26,15 +26,14 @@ import math
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from google.protobuf.message import Message
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+from app.codec.groups import REQUESTS, Request
 from app.errors import Undecodable
 from app.model import Signal
 
@@ -42,17 +41,11 @@ MAX_DEPTH: Final = 66
 """AnyValues inside each other that are walked: the recursion is bounded here. The rule is `limits.max_depth`, which is
 at most 64 containers and one value in the innermost; the decoder that knows it speaks first."""
 
-Request = ExportTraceServiceRequest | ExportMetricsServiceRequest | ExportLogsServiceRequest
-"""The whole body of one export request."""
+M = TypeVar("M", bound=Message)
 
 Reader = Callable[[Any, int], Any]
 """From a JSON value, at a depth of AnyValues, to what a message's constructor takes."""
 
-_REQUESTS: Final[dict[Signal, type[Request]]] = {
-    Signal.TRACES: ExportTraceServiceRequest,
-    Signal.METRICS: ExportMetricsServiceRequest,
-    Signal.LOGS: ExportLogsServiceRequest,
-}
 _IDS: Final = frozenset({"trace_id", "span_id", "parent_span_id"})
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _SPECIAL: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -66,7 +59,7 @@ def read_request(signal: Signal, body: bytes) -> Request:
     Raises:
         Undecodable: It is not JSON, or not OTLP/JSON; `field` is the path of the offender.
     """
-    message_type = _REQUESTS[signal]
+    message_type = REQUESTS[signal]
     if not body:
         return message_type()
     try:
@@ -75,11 +68,25 @@ def read_request(signal: Signal, body: bytes) -> Request:
         raise Undecodable(f"The body is not valid JSON: {error}.") from error
     if tree is None:
         raise Undecodable("The body: null is not an object.")
+    return read_message(message_type, tree, "")
+
+
+def read_message(kind: type[M], tree: Any, path: str) -> M:
+    """Read a message from parsed JSON.
+
+    Args:
+        kind: Its type.
+        tree: The JSON.
+        path: Where it stands in the request, for refusals; empty for the whole.
+
+    Raises:
+        Undecodable: It is not OTLP/JSON; `field` is the path of the offender.
+    """
     try:
-        return message_type(**_message_reader(message_type.DESCRIPTOR)(tree, 0))
+        return kind(**_message_reader(kind.DESCRIPTOR)(tree, 0))
     except _Misfit as misfit:
-        path = misfit.path
-        raise Undecodable(f"{path or 'The body'}: {misfit.complaint}.", field=path) from misfit
+        place = f"{path}{misfit.path and '.' if path else ''}{misfit.path}"
+        raise Undecodable(f"{place or 'The body'}: {misfit.complaint}.", field=place) from misfit
 
 
 class _Misfit(Exception):

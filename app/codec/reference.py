@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing_extensions import override
 
+from app.codec.bodies import decode_json, decode_protobuf
 from app.codec.contract import Bounds, Decoder, Encoding
-from app.codec.json_reader import read_request
-from app.codec.protobuf import decode_message, decode_protobuf
 from app.model import Chunk, Signal
 
 
@@ -23,4 +22,4 @@ class ReferenceDecoder(Decoder):
             case Encoding.PROTOBUF:
                 return decode_protobuf(signal, body, bounds)
             case Encoding.JSON:
-                return decode_message(read_request(signal, body), bounds)
+                return decode_json(signal, body, bounds)

@@ -14,28 +14,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from google.protobuf.message import Message
-from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
-from opentelemetry.proto.metrics.v1.metrics_pb2 import (
-    ExponentialHistogram,
-    ExponentialHistogramDataPoint,
-    Gauge,
-    Histogram,
-    HistogramDataPoint,
-    Metric,
-    NumberDataPoint,
-    ResourceMetrics,
-    ScopeMetrics,
-    Sum,
-    Summary,
-    SummaryDataPoint,
-)
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
-from app.codec.groups import Group, Groups, Oversized, ResourceHead, ScopeHead, too_many
+from app.codec.groups import Group, Groups, Oversized, ScopeHead, too_many
+from app.codec.layouts import DATA, GROUPS_FIELD, LAYOUTS, POINTS_FIELD, RECORDS_FIELD, SCOPES_FIELD, Holder, Layout
 from app.codec.reasons import RecordRejected
 from app.codec.sizes import check_sizes, stub_of
 from app.codec.wire import LENGTH, PIECE_BYTES, M, Stretch, assemble, parse, scan
@@ -43,93 +27,22 @@ from app.errors import TooLarge
 from app.model import Signal
 from app.settings import LimitSettings
 
-_GROUPS_FIELD, _SCOPES_FIELD, _RECORDS_FIELD, _POINTS_FIELD = 1, 2, 2, 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Holder:
-    """A message that repeats records.
-
-    Attributes:
-        kind: Its type.
-        field: Number of the repeated field.
-        name: Its name in Python.
-        json_name: Its name in paths.
-        record: Type of what it repeats.
-    """
-
-    kind: type[Message]
-    field: int
-    name: str
-    json_name: str
-    record: type[Message]
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """The messages of a signal, from the outside in."""
-
-    resource: type[ResourceHead]
-    resource_json_name: str
-    scope: type[ScopeHead]
-    scope_json_name: str
-    records: _Holder
-
-
-_LAYOUTS: Final = {
-    Signal.TRACES: _Layout(
-        ResourceSpans,
-        "resourceSpans",
-        ScopeSpans,
-        "scopeSpans",
-        _Holder(ScopeSpans, _RECORDS_FIELD, "spans", "spans", Span),
-    ),
-    Signal.METRICS: _Layout(
-        ResourceMetrics,
-        "resourceMetrics",
-        ScopeMetrics,
-        "scopeMetrics",
-        _Holder(ScopeMetrics, _RECORDS_FIELD, "metrics", "metrics", Metric),
-    ),
-    Signal.LOGS: _Layout(
-        ResourceLogs,
-        "resourceLogs",
-        ScopeLogs,
-        "scopeLogs",
-        _Holder(ScopeLogs, _RECORDS_FIELD, "log_records", "logRecords", LogRecord),
-    ),
-}
-_DATA: Final = {
-    Metric.DESCRIPTOR.fields_by_name[name].number: (
-        name,
-        _Holder(kind, _POINTS_FIELD, "data_points", "dataPoints", point),
-    )
-    for name, kind, point in (
-        ("gauge", Gauge, NumberDataPoint),
-        ("sum", Sum, NumberDataPoint),
-        ("histogram", Histogram, HistogramDataPoint),
-        ("exponential_histogram", ExponentialHistogram, ExponentialHistogramDataPoint),
-        ("summary", Summary, SummaryDataPoint),
-    )
-}
-"""The alternatives of a metric's data, by field number."""
-
 _Level = tuple[str, frozenset[int]]
 """What a message repeats: its plural, and its field number (of a metric's data: the numbers of the alternatives)."""
 
 _BESIDE: Final[_Level] = ("", frozenset())
 _COUNTED: Final[dict[Signal, tuple[_Level, ...]]] = {
     signal: (
-        ("resources", frozenset({_GROUPS_FIELD})),
-        ("scopes", frozenset({_SCOPES_FIELD})),
+        ("resources", frozenset({GROUPS_FIELD})),
+        ("scopes", frozenset({SCOPES_FIELD})),
         *(
             (
-                ("metrics", frozenset({_RECORDS_FIELD})),
-                ("metrics", frozenset(_DATA)),
-                (signal.records, frozenset({_POINTS_FIELD})),
+                ("metrics", frozenset({RECORDS_FIELD})),
+                ("metrics", frozenset(DATA)),
+                (signal.records, frozenset({POINTS_FIELD})),
             )
             if signal is Signal.METRICS
-            else ((signal.records, frozenset({_RECORDS_FIELD})),)
+            else ((signal.records, frozenset({RECORDS_FIELD})),)
         ),
     )
     for signal in Signal
@@ -144,7 +57,7 @@ def split(signal: Signal, body: bytes, limits: LimitSettings) -> Groups:
         TooLarge: It holds too many records; at once.
     """
     _count(Stretch(body, 0, len(body), ""), _COUNTED[signal], Counter(), limits)
-    return _groups(_LAYOUTS[signal], body, limits)
+    return _groups(LAYOUTS[signal], body, limits)
 
 
 def _count(stretch: Stretch, levels: tuple[_Level, ...], seen: Counter[_Level], limits: LimitSettings) -> None:
@@ -168,18 +81,18 @@ def _count(stretch: Stretch, levels: tuple[_Level, ...], seen: Counter[_Level], 
                 )
 
 
-def _groups(layout: _Layout, body: bytes, limits: LimitSettings) -> Groups:
+def _groups(layout: Layout, body: bytes, limits: LimitSettings) -> Groups:
     number = 0
     for field, wire_type, _, start, stop in scan(body, 0, len(body), ""):
-        if field == _GROUPS_FIELD and wire_type == LENGTH:
+        if field == GROUPS_FIELD and wire_type == LENGTH:
             stretch = Stretch(body, start, stop, f"{layout.resource_json_name}[{number}].")
-            own, scopes = _taken_apart(stretch, _SCOPES_FIELD, f"{layout.scope_json_name}[%d].")
+            own, scopes = _taken_apart(stretch, SCOPES_FIELD, f"{layout.scope_json_name}[%d].")
             head, rejection = _head(layout.resource, own, limits)
             yield Group(head, rejection, (_scope(layout, scope, limits) for scope in scopes))
             number += 1
 
 
-def _scope(layout: _Layout, stretch: Stretch, limits: LimitSettings) -> Group[ScopeHead, Any]:
+def _scope(layout: Layout, stretch: Stretch, limits: LimitSettings) -> Group[ScopeHead, Any]:
     own, runs = _runs(layout.records, [stretch])
     head, rejection = _head(layout.scope, own, limits)
     return Group(head, rejection, _parsed(layout.records, runs, limits))
@@ -192,7 +105,7 @@ def _metric(stretch: Stretch, limits: LimitSettings) -> Group[Metric, Any]:
     alternatives: list[Stretch] = []
     data, begin, end, path = stretch
     for number, wire_type, start, payload, after in scan(data, begin, end, path):
-        if number not in _DATA or wire_type != LENGTH:
+        if number not in DATA or wire_type != LENGTH:
             _extend(own, Stretch(data, start, after, path))
             continue
         if number != chosen:
@@ -204,7 +117,7 @@ def _metric(stretch: Stretch, limits: LimitSettings) -> Group[Metric, Any]:
     head, rejection = _head(Metric, own, limits)
     if not chosen:
         return Group(head, rejection, ())
-    name, holder = _DATA[chosen]
+    name, holder = DATA[chosen]
     beside, runs = _runs(holder, alternatives)
     data_head, data_rejection = _head(holder.kind, beside, limits)
     getattr(head, name).SetInParent()
@@ -240,7 +153,7 @@ class _Place(NamedTuple):
     payload: int
 
 
-def _runs(holder: _Holder, stretches: Iterable[Stretch]) -> tuple[list[Stretch], list[_Place]]:
+def _runs(holder: Holder, stretches: Iterable[Stretch]) -> tuple[list[Stretch], list[_Place]]:
     """What stands beside the records of a message, and the records in runs; one longer than a piece is its own run."""
     own: list[Stretch] = []
     runs: list[_Place] = []
@@ -263,7 +176,7 @@ def _runs(holder: _Holder, stretches: Iterable[Stretch]) -> tuple[list[Stretch],
     return own, runs
 
 
-def _parsed(holder: _Holder, runs: Iterable[_Place], limits: LimitSettings) -> Iterator[Any]:
+def _parsed(holder: Holder, runs: Iterable[_Place], limits: LimitSettings) -> Iterator[Any]:
     """The runs as messages, each when it is reached."""
     for first, (data, start, stop, path), payload in runs:
         if stop - start <= PIECE_BYTES:

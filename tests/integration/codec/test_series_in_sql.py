@@ -8,10 +8,10 @@ from textwrap import dedent
 from hypothesis import HealthCheck, given, settings
 
 from app.codec import series
+from app.codec.bodies import decode_message
 from app.codec.contract import Bounds
-from app.codec.json_reader import Request
+from app.codec.groups import Request
 from app.codec.native import encode_block
-from app.codec.protobuf import decode_message
 from app.model import METRICS, Signal
 from app.settings import LimitSettings
 from app.store.embedded.server import EmbeddedServer

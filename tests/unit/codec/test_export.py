@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from app.codec.bodies import decode_message
 from app.codec.contract import Bounds
 from app.codec.export import Tree, dump, export, value_tree
-from app.codec.json_reader import Request, read_request
-from app.codec.protobuf import decode_message
+from app.codec.groups import Request
+from app.codec.json_reader import read_request
 from app.model import Signal
 from app.settings import LimitSettings
 from tests.stored import stored_rows

@@ -20,7 +20,8 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, NumberDataPoint
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from app.codec.json_reader import MAX_DEPTH, Request, read_request
+from app.codec.groups import Request
+from app.codec.json_reader import MAX_DEPTH, read_request
 from app.errors import Undecodable
 from app.model import Signal
 from tests.strategies import REQUESTS, requests

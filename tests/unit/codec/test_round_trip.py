@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
+from app.codec.bodies import decode_message
 from app.codec.contract import Bounds
 from app.codec.export import dump, export, value_tree
-from app.codec.json_reader import Request, read_request
-from app.codec.protobuf import decode_message
+from app.codec.groups import Request
+from app.codec.json_reader import read_request
 from app.codec.values import ValueReader
 from app.model import Signal
 from app.settings import LimitSettings

@@ -1,4 +1,4 @@
-"""Protobuf bodies to rows: the bytes to the messages of opentelemetry-proto, and those to columns.
+"""Bodies to rows: the bytes to the messages of opentelemetry-proto, whole or piece by piece, and those to columns.
 
 A body without bytes is a request without records. Unknown fields are ignored, as newer senders need it.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from app.codec.contract import Bounds
 from app.codec.groups import LARGE_BODY_BYTES, REQUESTS, Groups, Request, count_records, groups_of, too_many
+from app.codec.json_reader import read_request
+from app.codec.json_split import LARGE_JSON_BYTES, split_json
 from app.codec.logs import decode_logs
 from app.codec.metrics import decode_metrics
 from app.codec.split import split
@@ -29,6 +31,16 @@ def decode_protobuf(signal: Signal, body: bytes, bounds: Bounds, *, large_bytes:
         parse(REQUESTS[signal], body, bounds.limits.max_depth),
         bounds,
         may_be_too_many=len(body) // 2 > bounds.limits.max_records,
+    )
+
+
+def decode_json(signal: Signal, body: bytes, bounds: Bounds, *, large_bytes: int = LARGE_JSON_BYTES) -> Chunk:
+    """Likewise for OTLP/JSON."""
+    if len(body) > large_bytes:
+        return decode_groups(signal, split_json(signal, body, bounds.limits), bounds, is_large=True)
+    # The shortest record is three bytes.
+    return decode_message(
+        read_request(signal, body), bounds, may_be_too_many=len(body) // 3 > bounds.limits.max_records
     )
 
 
