@@ -13,8 +13,13 @@ from typing import Any
 from app.query.ask import Ask, Page, Reader, Statement, Turn, fill
 from app.query.durations import QUANTILES, with_quantiles
 from app.query.filters import Filter, equals, narrow
-from app.query.traces import MODEL_CALLS
 from app.query.window import HOUR_NS
+
+MODEL_OPERATIONS = ("chat", "text_completion", "generate_content", "embeddings")
+"""Operations that are one call of a model: wrappers around them repeat their tokens and are not counted."""
+
+MODEL_CALLS = str(MODEL_OPERATIONS)
+"""The same as SQL."""
 
 _SQL = """
 SELECT

@@ -31,8 +31,9 @@ from app.query.ask import (
     within,
 )
 from app.query.filters import narrow
+from app.query.genai import MODEL_CALLS, MODEL_OPERATIONS
 from app.query.rows import exact, select_rows
-from app.query.traces import MODEL_CALLS, MODEL_OPERATIONS, MOST_NAMES
+from app.query.traces import MOST_NAMES
 from app.query.window import HOUR_NS, LAST_UNIX_NANO, Window, format_time
 
 _TRACES = """(

@@ -32,18 +32,13 @@ from app.query.ask import (
 )
 from app.query.cursor import Key
 from app.query.filters import TRACE_FILTERS, narrow, parse_id
+from app.query.genai import MODEL_CALLS
 from app.query.records import SPAN_KINDS, STATUS_CODES
 from app.query.rows import exact, select_rows
 from app.query.window import HOUR_NS, LAST_UNIX_NANO, SECOND_NS, Window, format_time
 
 MAX_SPANS = 100_000
 """Spans of one trace in one answer."""
-
-MODEL_OPERATIONS = ("chat", "text_completion", "generate_content", "embeddings")
-"""Operations that are one call of a model: wrappers around them repeat their tokens and are not counted."""
-
-MODEL_CALLS = str(MODEL_OPERATIONS)
-"""The same as SQL."""
 
 MOST_NAMES = "100"
 """Services, agents, models, … that a summary names."""
