@@ -23,7 +23,8 @@ from app.telemetry import metrics
 
 ROOT = Path(__file__).parents[2]
 APP = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in ROOT.glob("app/**/*.py")}
-TESTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/*.py")}
+_TEST_FILES = [path for path in ROOT.glob("tests/**/*.py") if "node_modules" not in path.parts]
+TESTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in _TEST_FILES}
 TREES = {name: ast.parse(text) for name, text in {**APP, **TESTS}.items()}
 NODES = {name: list(ast.walk(tree)) for name, tree in TREES.items()}
 MIGRATIONS = sorted(ROOT.glob("migrations/*.sql"))
