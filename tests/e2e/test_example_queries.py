@@ -1,4 +1,4 @@
-"""The four queries that the data model's names were made for run as they stand, on what arrived over OTLP."""
+"""The example queries run as they stand on what arrived over OTLP, asked by the reader."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.e2e.conftest import Service, running, until
+from tests.example_queries import AGENTS, SESSION, SLOW, TOKENS
 
-pytestmark = pytest.mark.xdist_group("seed-queries")
+pytestmark = pytest.mark.xdist_group("example-queries")
 
 SECOND = 1_000_000_000
 # name, agent, seconds, failed, session, model, tokens
@@ -27,7 +28,7 @@ SPANS = [
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service of its own: the queries look at everything there is."""
-    with running(tmp_path_factory.mktemp("seed")) as started:
+    with running(tmp_path_factory.mktemp("examples")) as started:
         request: Any = ExportTraceServiceRequest()
         scoped = request.resource_spans.add().scope_spans.add()
         now = time.time_ns()
@@ -51,21 +52,8 @@ def rows(service: Service, statement: str) -> list[list[str]]:
 
 
 def test_all_spans_of_a_session_come_in_time_order(service: Service) -> None:
-    """Query 1."""
-    found = rows(
-        service,
-        """
-        SELECT
-            trace_id,
-            span_name,
-            timestamp,
-            duration_ns / 1e9 AS duration_seconds,
-            status_code
-        FROM spans
-        WHERE session_id = 'sess-123'
-        ORDER BY timestamp ASC;
-        """,
-    )
+    """A session is found by its id alone."""
+    found = rows(service, SESSION)
     assert [row[1] for row in found] == ["llm.generate"] * 4 + ["agent.run"] * 5
     assert [row[2] for row in found] == sorted(row[2] for row in found)
     assert [(float(row[3]), row[4]) for row in found[4:]] == [
@@ -75,23 +63,8 @@ def test_all_spans_of_a_session_come_in_time_order(service: Service) -> None:
 
 
 def test_agents_are_summed_up_with_right_averages(service: Service) -> None:
-    """Query 2."""
-    found = rows(
-        service,
-        """
-        SELECT
-            agent_name,
-            count() AS execution_count,
-            avg(duration_ns) / 1e9 AS avg_duration_seconds,
-            quantile(0.95)(duration_ns) / 1e9 AS p95_duration,
-            countIf(status_code = 'ERROR') / count() * 100 AS error_rate_percent
-        FROM spans
-        WHERE span_name = 'agent.run'
-          AND timestamp >= now() - INTERVAL 1 DAY
-        GROUP BY agent_name
-        ORDER BY execution_count DESC;
-        """,
-    )
+    """Of the last day, failures in percent."""
+    found = rows(service, AGENTS)
     assert [(row[0], row[1], float(row[2]), round(float(row[3]), 2), float(row[4])) for row in found] == [
         ("planner", "10", 5.5, 9.55, 10.0),
         ("critic", "1", 0.5, 0.5, 100.0),
@@ -99,43 +72,14 @@ def test_agents_are_summed_up_with_right_averages(service: Service) -> None:
 
 
 def test_the_slow_traces_come_slowest_first(service: Service) -> None:
-    """Query 3."""
-    found = rows(
-        service,
-        """
-        SELECT
-            trace_id,
-            service_name,
-            agent_name,
-            timestamp,
-            duration_ns / 1e9 AS duration_seconds
-        FROM spans
-        WHERE span_name = 'agent.run'
-          AND duration_ns > 5e9  -- > 5 seconds
-          AND timestamp >= now() - INTERVAL 1 HOUR
-        ORDER BY duration_ns DESC
-        LIMIT 10;
-        """,
-    )
+    """Of the last hour."""
+    found = rows(service, SLOW)
     assert [float(row[4]) for row in found] == [10.0, 9.0, 8.0, 7.0, 6.0]
 
 
 def test_tokens_are_read_from_the_typed_json(service: Service) -> None:
-    """Query 4."""
-    found = rows(
-        service,
-        """
-        SELECT
-            llm_model,
-            count() AS call_count,
-            sum(JSONExtractInt(attributes, 'token_count')) AS total_tokens,
-            avg(duration_ns) / 1e9 AS avg_latency
-        FROM spans
-        WHERE span_name = 'llm.generate'
-          AND timestamp >= now() - INTERVAL 1 DAY
-        GROUP BY llm_model;
-        """,
-    )
+    """They are integers in there, as they were sent."""
+    found = rows(service, TOKENS)
     assert sorted((row[0], row[1], row[2], float(row[3])) for row in found) == [
         ("model-a", "4", "406", 0.25),
         ("model-b", "1", "7", 0.75),
