@@ -111,6 +111,14 @@ class ClickHouse:
     """One ClickHouse as one user: `app.store.contract.Store` over a pool of HTTP connections.
 
     An async context manager opens and closes the pool. Contracts stand on the protocol.
+
+    Args:
+        address: Base URL, as `http://localhost:8123`.
+        login: Whom to log in as.
+        database: Where unqualified names are looked up. It need not exist before `create_database`.
+        max_connections: Simultaneous requests; more wait inside their own time limit.
+        connection_timeout_seconds: Time to connect.
+        compress_inserts: Send blocks as zstd: for a server across a network. On loopback it only costs CPU.
     """
 
     def __init__(
@@ -123,16 +131,6 @@ class ClickHouse:
         connection_timeout_seconds: float = 5.0,
         compress_inserts: bool = False,
     ) -> None:
-        """Remember where ClickHouse is; nothing is opened yet.
-
-        Args:
-            address: Base URL, as `http://localhost:8123`.
-            login: Whom to log in as.
-            database: Where unqualified names are looked up. It need not exist before `create_database`.
-            max_connections: Simultaneous requests; more wait inside their own time limit.
-            connection_timeout_seconds: Time to connect.
-            compress_inserts: Send blocks as zstd: for a server across a network. On loopback it only costs CPU.
-        """
         self.database = database
         self._address = address.rstrip("/") + "/"
         self._login = login

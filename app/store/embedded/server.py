@@ -68,6 +68,10 @@ class Address:
 class EmbeddedServer:
     """One ClickHouse in a child process, as an async context manager.
 
+    Args:
+        settings: Folder, ports, memory, database and reader.
+        also_databases: More databases that every grant covers, `*` at the end as a wildcard. For tests only.
+
     Attributes:
         address: Where it listens; the same after each restart.
         logins: Its users.
@@ -77,12 +81,6 @@ class EmbeddedServer:
     """
 
     def __init__(self, settings: ClickHouseSettings, *, also_databases: Iterable[str] = ()) -> None:
-        """Start nothing yet.
-
-        Args:
-            settings: Folder, ports, memory, database and reader.
-            also_databases: More databases that every grant covers, `*` at the end as a wildcard. For tests only.
-        """
         self._settings = settings
         self._also_databases = tuple(also_databases)
         self._layout = Layout(settings.path.absolute())
