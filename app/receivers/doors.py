@@ -23,15 +23,13 @@ class Door:
         signal: What comes in.
         path: Path of OTLP/HTTP.
         service: Full name of the gRPC service; its method is `Export`.
-        request: Message that a sender writes.
-        response: Message that it reads.
+        response: Message that a sender reads.
         rejected_field: Field of `response.partial_success` that counts what was left out.
     """
 
     signal: Signal
     path: str
     service: str
-    request: type[Message]
     response: type[Message]
     rejected_field: str
 
@@ -43,7 +41,6 @@ DOORS = (
         signal=Signal.TRACES,
         path="/v1/traces",
         service="opentelemetry.proto.collector.trace.v1.TraceService",
-        request=trace_service_pb2.ExportTraceServiceRequest,
         response=trace_service_pb2.ExportTraceServiceResponse,
         rejected_field="rejected_spans",
     ),
@@ -51,7 +48,6 @@ DOORS = (
         signal=Signal.METRICS,
         path="/v1/metrics",
         service="opentelemetry.proto.collector.metrics.v1.MetricsService",
-        request=metrics_service_pb2.ExportMetricsServiceRequest,
         response=metrics_service_pb2.ExportMetricsServiceResponse,
         rejected_field="rejected_data_points",
     ),
@@ -59,7 +55,6 @@ DOORS = (
         signal=Signal.LOGS,
         path="/v1/logs",
         service="opentelemetry.proto.collector.logs.v1.LogsService",
-        request=logs_service_pb2.ExportLogsServiceRequest,
         response=logs_service_pb2.ExportLogsServiceResponse,
         rejected_field="rejected_log_records",
     ),

@@ -8,6 +8,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
 from app.access import ANONYMOUS, DEFAULT_TENANT, Principal, Role
+from app.codec.groups import REQUESTS
 from app.errors import Forbidden
 from app.model import Signal
 from app.receivers.doors import DOORS, EXPORT, Door, anonymous, authorized_writer
@@ -32,8 +33,9 @@ def test_the_path_ends_with_the_signals_name(door: Door) -> None:
 
 @every_door
 def test_the_messages_are_those_of_the_service(door: Door) -> None:
+    """What the decoder takes for the signal comes in, what the table names goes out."""
     method = SERVICES[door.service].methods_by_name[EXPORT]
-    assert method.input_type == door.request.DESCRIPTOR
+    assert method.input_type == REQUESTS[door.signal].DESCRIPTOR
     assert method.output_type == door.response.DESCRIPTOR
 
 
