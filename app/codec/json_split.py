@@ -18,7 +18,6 @@ from itertools import islice
 from typing import Any, Final
 
 import orjson
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
@@ -471,11 +470,9 @@ class _Cutter:
 
 def _fields(kind: type[Message]) -> dict[bytes, tuple[str, type[Message] | None]]:
     """Of a message, by key: the field's name in Python, and its type if it is one message other than a value."""
-    return {known.json_name.encode(): (known.name, _only_child(known)) for known in kind.DESCRIPTOR.fields}
-
-
-def _only_child(known: FieldDescriptor) -> type[Message] | None:
-    if known.is_repeated or known.message_type is None or known.message_type.name == "AnyValue":
-        return None
-    child: type[Message] = GetMessageClass(known.message_type)
-    return child
+    fields: dict[bytes, tuple[str, type[Message] | None]] = {}
+    for known in kind.DESCRIPTOR.fields:
+        child: Any = known.message_type  # the stubs know two classes of descriptors, the runtime one
+        is_one = child is not None and not known.is_repeated and child.name != "AnyValue"
+        fields[known.json_name.encode()] = known.name, GetMessageClass(child) if is_one else None
+    return fields
