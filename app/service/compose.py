@@ -36,13 +36,13 @@ from app.query import Questions
 from app.receivers.grpc import OtlpGrpc
 from app.receivers.http import OtlpHttp
 from app.receivers.pprof import PprofHttp
+from app.service.backend import Backend, client_of, open_backend
 from app.service.http import address, address_of, bind, http_server
 from app.service.readiness import Readiness
 from app.service.ready_file import ready_file, remove_stale
-from app.settings import ClickHouseMode, ClickHouseSettings, QuerySettings, ServerSettings, Settings
+from app.settings import ClickHouseMode, QuerySettings, ServerSettings, Settings
 from app.store.client import ClickHouse
-from app.store.contract import Login, ReadLimits
-from app.store.embedded.server import EmbeddedServer
+from app.store.contract import ReadLimits
 from app.store.migrate import migrate, migration_files, reconcile_retention, system_logs_without_ttl
 from app.telemetry import metrics
 
@@ -64,70 +64,6 @@ _GRACE_SECONDS = 10.0
 _SCHEMA = "schema"
 _STORE = "clickhouse"
 _DRAINING = "draining"
-
-
-@dataclass(frozen=True, slots=True)
-class _Backend:
-    """One ClickHouse and its users.
-
-    Attributes:
-        url: HTTP address.
-        native: `host:port` of the native protocol; empty if not known.
-        migrate: Changes the schema.
-        ingest: Inserts.
-        query: Answers REST.
-        reader: What is offered to Grafana and SQL clients.
-        embedded: The child process, if it is ours.
-    """
-
-    url: str
-    native: str
-    migrate: Login
-    ingest: Login
-    query: Login
-    reader: Login
-    embedded: EmbeddedServer | None
-
-
-@contextlib.asynccontextmanager
-async def _backend(settings: ClickHouseSettings) -> AsyncGenerator[_Backend]:
-    if settings.mode is ClickHouseMode.SERVER:
-        writer = Login(settings.user, settings.password)
-        # A server knows the reader only if somebody made it there: its password being set says so.
-        reader = Login(settings.reader_user, settings.reader_password)
-        has_reader = bool(settings.reader_password.get_secret_value())
-        yield _Backend(
-            url=settings.url,
-            native="",
-            migrate=writer,
-            ingest=writer,
-            query=reader if has_reader else writer,
-            reader=reader if has_reader else writer,
-            embedded=None,
-        )
-        return
-    async with EmbeddedServer(settings) as server:
-        logins = server.logins
-        yield _Backend(
-            url=server.address.http_url,
-            native=f"{server.address.host}:{server.address.native_port}",
-            migrate=logins.migrate,
-            ingest=logins.ingest,
-            query=logins.query,
-            reader=logins.reader,
-            embedded=server,
-        )
-
-
-def _client(settings: ClickHouseSettings, backend: _Backend, login: Login) -> ClickHouse:
-    return ClickHouse(
-        backend.url,
-        login,
-        database=settings.database,
-        max_connections=settings.max_connections,
-        connection_timeout_seconds=settings.connection_timeout_seconds,
-        compress_inserts=settings.mode is ClickHouseMode.SERVER,  # a network lies between; on loopback it only costs
-    )
 
 
 def _bounds(settings: Settings) -> QuerySettings:
@@ -173,8 +109,8 @@ def migrate_once(settings: Settings) -> list[str]:
     """
 
     async def migrating() -> list[str]:
-        async with _backend(settings.clickhouse) as backend:
-            async with _client(settings.clickhouse, backend, backend.migrate) as store:
+        async with open_backend(settings.clickhouse) as backend:
+            async with client_of(settings.clickhouse, backend, backend.migrate) as store:
                 return await _bring_up_to_date(store, settings)
 
     return uvloop.run(migrating())
@@ -216,10 +152,10 @@ async def _serve(settings: Settings) -> None:
     with _stop_signals() as stop, _bound_sockets(settings.server) as sockets:
         remove_stale(settings.server.ready_file)
         async with (
-            _backend(settings.clickhouse) as backend,
-            _client(settings.clickhouse, backend, backend.migrate) as schema,
-            _client(settings.clickhouse, backend, backend.ingest) as inserts,
-            _client(settings.clickhouse, backend, backend.query) as reads,
+            open_backend(settings.clickhouse) as backend,
+            client_of(settings.clickhouse, backend, backend.migrate) as schema,
+            client_of(settings.clickhouse, backend, backend.ingest) as inserts,
+            client_of(settings.clickhouse, backend, backend.query) as reads,
             Pipeline(
                 settings, store=inserts, decoder=ReferenceDecoder(), is_ready=lambda: readiness.is_ready
             ) as pipeline,
@@ -332,7 +268,7 @@ async def _watch(store: ClickHouse, readiness: Readiness) -> None:
         await asyncio.sleep(_PING_SECONDS)
 
 
-async def _supervise(backend: _Backend, readiness: Readiness, pipeline: Pipeline) -> None:
+async def _supervise(backend: Backend, readiness: Readiness, pipeline: Pipeline) -> None:
     """Keep the embedded server alive; a server of somebody else's is theirs to keep."""
     embedded = backend.embedded
     if embedded is None:
@@ -423,7 +359,7 @@ async def _try_to_read(reads: ClickHouse, settings: Settings) -> None:
         raise StartupFailed(f"the user of clickhouse.reader_user cannot read within [query]: {error}") from error
 
 
-def _facts(settings: Settings, sockets: _Sockets, grpc_address: str, backend: _Backend) -> dict[str, Any]:
+def _facts(settings: Settings, sockets: _Sockets, grpc_address: str, backend: Backend) -> dict[str, Any]:
     """What the ready file says: the addresses really bound, and the user for SQL clients."""
     return {
         "pid": os.getpid(),
