@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from tests.processes import die_with_parent
+
 START_SECONDS = 60.0
 
 
@@ -117,6 +119,7 @@ def running(folder: Path, **settings: str) -> Iterator[Service]:
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - one call into the C library, no lock is taken
         )
         service = Service(process, folder)
         try:

@@ -18,6 +18,7 @@ import pytest
 
 from tests.e2e.conftest import Service, running, until
 from tests.e2e.payloads import spans
+from tests.processes import die_with_parent
 
 PROTOBUF = {"Content_Type": "application/x-protobuf"}
 SPANS_A_REQUEST = 50
@@ -138,6 +139,7 @@ def serve(folder: Path, environment: dict[str, str]) -> subprocess.CompletedProc
         text=True,
         timeout=60,
         check=False,
+        preexec_fn=die_with_parent,
     )
 
 

@@ -19,6 +19,7 @@ from app.store.embedded.server import EmbeddedServer
 from tests.e2e.conftest import START_SECONDS, http, running, until
 from tests.e2e.payloads import spans
 from tests.integration import clickhouse as engine
+from tests.processes import die_with_parent
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 
@@ -59,7 +60,14 @@ def begun(folder: Path, settings: dict[str, str]) -> Iterator[subprocess.Popen[b
     """Start `serve` without waiting until it is ready."""
     line, environment = command("serve", folder, settings)
     with (folder / "service.log").open("ab") as log:
-        process = subprocess.Popen(line, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            line,
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - as in conftest
+        )
     try:
         yield process
     finally:
