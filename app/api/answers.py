@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
 
 from app.api import problems
 from app.codec.export import dump, export
@@ -19,6 +21,7 @@ _Item = TypeVar("_Item")
 
 # Above it, writing an answer takes longer than other requests should wait: it goes to a thread.
 _QUICK_ITEMS = 200
+_QUICK_BYTES = 1 << 20
 
 _PROBLEM = {"description": "A problem.", "content": {problems.MEDIA_TYPE: {"schema": problems.SCHEMA}}}
 LIST_RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -99,6 +102,58 @@ async def otlp_response(
         lambda: Response(
             dump(export(signal, found)), headers=_link(request, next_cursor), media_type="application/json"
         ),
+    )
+
+
+def items_text(rows: Sequence[Mapping[str, Any]], item: Callable[[Mapping[str, Any]], Any]) -> bytes:
+    """Rows as the members of a JSON array, for `joined_list_response`."""
+    return b",".join([orjson.dumps(item(row)) for row in rows])
+
+
+def joined_list_response(request: Request, page: Page[bytes], **more: Any) -> Response:
+    """As `list_response`, of a page whose items are texts of members already."""
+    pieces: list[bytes] = []
+    for name, value in {**more, **listed(replace(page, items=[]))}.items():
+        pieces.append((b"," if pieces else b"{") + orjson.dumps(name) + b":")
+        pieces += _array(page.items) if name == "items" else [orjson.dumps(value)]
+    return _joined([*pieces, b"}"], _link(request, page.next_cursor))
+
+
+def otlp_text(signal: Signal, rows: Sequence[Mapping[str, Any]]) -> tuple[bytes, bytes]:
+    """Rows as OTLP/JSON: its one key, and the members of the array below it; for `joined_otlp_response`."""
+    ((key, groups),) = export(signal, rows).items()
+    return orjson.dumps(key), dump(groups)[1:-1]
+
+
+def joined_otlp_response(request: Request, page: Page[tuple[bytes, bytes]]) -> Response:
+    """As `otlp_response`, of a page that is written already."""
+    key = page.items[0][0]
+    groups = _array([groups for _, groups in page.items])
+    return _joined([b"{" + key + b":", *groups, b"}"], _link(request, page.next_cursor))
+
+
+def _array(members: Iterable[bytes]) -> list[bytes]:
+    """The pieces of a JSON array, from texts of some members each."""
+    pieces = [b"["]
+    for text in members:
+        if text:
+            pieces += [text] if len(pieces) == 1 else [b",", text]
+    return [*pieces, b"]"]
+
+
+def _joined(pieces: list[bytes], headers: Mapping[str, str]) -> Response:
+    """Pieces as one body; a large one is never in one piece: a copy would hold up the loop, and take as much again."""
+    size_bytes = sum(map(len, pieces))
+    if size_bytes <= _QUICK_BYTES:
+        return Response(b"".join(pieces), headers=headers, media_type="application/json")
+
+    async def take() -> AsyncIterator[bytes]:
+        pieces.reverse()
+        while pieces:
+            yield pieces.pop()
+
+    return StreamingResponse(
+        take(), headers={**headers, "Content-Length": str(size_bytes)}, media_type="application/json"
     )
 
 

@@ -6,7 +6,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.api.answers import ITEM_RESPONSES, LIST_RESPONSES, list_response, otlp_response
+from app.api.answers import (
+    ITEM_RESPONSES,
+    LIST_RESPONSES,
+    items_text,
+    joined_list_response,
+    joined_otlp_response,
+    list_response,
+    otlp_text,
+)
 from app.api.parameters import Asker, Format, TraceParameters, WholeTraceParameters, ask_of
 from app.model import Signal
 from app.query import records
@@ -30,11 +38,11 @@ def routes(questions: Questions) -> APIRouter:
         request: Request, asker: Asker, trace_id: str, parameters: Annotated[WholeTraceParameters, Query()]
     ) -> Response:
         """All spans of a trace, oldest first: up to 100,000 at once, beyond by cursor."""
-        trace = await questions.traces.whole(ask_of(request, asker, parameters), trace_id)
+        ask = ask_of(request, asker, parameters)
         if parameters.format is Format.OTLP:
-            return await otlp_response(request, Signal.TRACES, trace.spans.items, trace.spans.next_cursor)
-        return await list_response(
-            request, trace.spans, records.span, trace_id=trace.summary["trace_id"], summary=trace.summary
-        )
+            told = await questions.traces.whole(ask, trace_id, lambda rows: otlp_text(Signal.TRACES, rows))
+            return joined_otlp_response(request, told.spans)
+        trace = await questions.traces.whole(ask, trace_id, lambda rows: items_text(rows, records.span))
+        return joined_list_response(request, trace.spans, trace_id=trace.summary["trace_id"], summary=trace.summary)
 
     return router

@@ -8,9 +8,9 @@ end, as the summary says it; they are judged by the spans that start up to an ho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
 
 from app.access import TenantId
 from app.errors import NotFound
@@ -39,6 +39,14 @@ from app.query.window import HOUR_NS, LAST_UNIX_NANO, SECOND_NS, Window, format_
 
 MAX_SPANS = 100_000
 """Spans of one trace in one answer."""
+
+RUN_SPANS = 5_000
+"""Spans of a large trace that are in memory as rows: 100,000 at once take 700 MB, and hold up the loop for seconds."""
+
+LARGE_AT_ONCE = 2
+"""Answers of more than `RUN_SPANS` that are read at once."""
+
+_QUICK_SPANS = 200
 
 MOST_NAMES = "100"
 """Services, agents, models, … that a summary names."""
@@ -116,24 +124,35 @@ LIMIT {limit:UInt32}
 """
 
 
+_Written = TypeVar("_Written")
+
+
 @dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Generic[_Written]):
     """One trace, or a page of it.
 
     Attributes:
         summary: As in the list of traces.
-        spans: Exact rows, oldest first.
+        spans: What was made of its spans, run by run, oldest first.
     """
 
     summary: dict[str, Any]
-    spans: Page[dict[str, Any]]
+    spans: Page[_Written]
 
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """Questions about whole traces."""
+    """Questions about whole traces.
+
+    Attributes:
+        reader: Where answers come from.
+        run_spans: Spans that are read at once.
+        large: Who may read a second run and more of a trace.
+    """
 
     reader: Reader
+    run_spans: int = RUN_SPANS
+    large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LARGE_AT_ONCE))
 
     async def search(self, ask: Ask) -> Page[dict[str, Any]]:
         """Find traces; one summary each, newest first.
@@ -160,12 +179,15 @@ class Traces:
         rows = await self.reader.fetch(summaries(tenant, trace_ids, window), rows=len(trace_ids))
         return [_summary(row) for row in rows]
 
-    async def whole(self, ask: Ask, trace_id: str) -> Trace:
+    async def whole(
+        self, ask: Ask, trace_id: str, write: Callable[[list[dict[str, Any]]], _Written]
+    ) -> Trace[_Written]:
         """Read one trace, oldest span first; up to `MAX_SPANS` at once, whatever `query.max_result_rows` says.
 
         Args:
             ask: For tenant, limit and cursor.
             trace_id: 32 hexadecimal digits.
+            write: Makes what is kept of a run of exact rows; may be called in a thread.
 
         Raises:
             InvalidQuery: The id or a parameter is none.
@@ -178,15 +200,27 @@ class Traces:
             ask, f"trace {trace_id}", ROW_KEY, default_limit=MAX_SPANS, max_limit=MAX_SPANS, whole=True
         )
         times = await self._bounds(ask.tenant, [trace_id])
-        described, found = await asyncio.gather(
+
+        async def run_of(part: Turn) -> Page[dict[str, Any]]:
+            found = await self.reader.fetch(whole(ask.tenant, trace_id, times, part), rows=part.limit + 1)
+            return part.page(exact(SPANS, found), row_key)
+
+        described, run = await asyncio.gather(
             self.reader.fetch(summaries(ask.tenant, [trace_id], times), rows=1),
-            self.reader.fetch(whole(ask.tenant, trace_id, times, turn), rows=turn.limit + 1),
+            run_of(replace(turn, limit=min(turn.limit, self.run_spans))),
         )
         if not described:
             raise NotFound(f"there is no trace {trace_id}", field="trace_id")
-        page = turn.page(exact(SPANS, found), row_key)
+        left = turn.limit - len(run.items)
+        written = [await _written(write, run.items)]
+        if run.truncated and left:
+            async with self.large:
+                while run.truncated and left:
+                    run = await run_of(replace(turn, limit=min(left, self.run_spans), after=row_key(run.items[-1])))
+                    left -= len(run.items)
+                    written.append(await _written(write, run.items))
         ran = Window(described[0]["start_unix_nano"], described[0]["end_unix_nano"])
-        return Trace(_summary(described[0]), Page(page.items, ran, page.next_cursor, page.truncated))
+        return Trace(_summary(described[0]), Page(written, ran, run.next_cursor, run.truncated))
 
     async def _bounds(self, tenant: TenantId, trace_ids: Sequence[str]) -> Window:
         """When the spans of these traces start; all time if the companion table does not know them all."""
@@ -195,6 +229,10 @@ class Traces:
             return _ALL_TIME
         # The table keeps whole seconds, rounded down.
         return Window(row["first_second"] * SECOND_NS, (row["last_second"] + 1) * SECOND_NS)
+
+
+async def _written(write: Callable[[list[dict[str, Any]]], _Written], rows: list[dict[str, Any]]) -> _Written:
+    return write(rows) if len(rows) <= _QUICK_SPANS else await asyncio.to_thread(write, rows)
 
 
 def candidates(ask: Ask, turn: Turn) -> Statement:
