@@ -363,12 +363,12 @@ def test_a_large_record_of_too_many_fields_is_rejected_by_name() -> None:
     many: dict[str, object] = {"a": [[]] * (40 << 10)}
     for request, name in ((traces(span(many), span()), 'span "GET /"'), (logs(log(many), log()), "log record 0")):
         body = request.SerializeToString()
-        chunk = decode_protobuf(signal_of(request), body, bounds(max_fields=60_000))
+        chunk = decode_protobuf(signal_of(request), body, bounds(max_fields=60_000), large_bytes=-1)
         assert chunk.rows == 1
         assert chunk.rejections.examples["too_many_fields"] == (
             f"{name}: it holds more than 60000 fields, limits.max_fields is 60000"
         )
-        assert decode_protobuf(signal_of(request), body, bounds()).rows == 2
+        assert decode_protobuf(signal_of(request), body, bounds(), large_bytes=-1).rows == 2
 
 
 @pytest.mark.parametrize("large_bytes", [-1, WHOLE], ids=["large", "small"])
