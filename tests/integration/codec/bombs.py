@@ -23,7 +23,8 @@ from app.model import Signal
 from tests.unit.codec.messages import NOW, SPAN_ID, TRACE_ID, bounds, span
 
 MIB: Final = 1 << 20
-BODY: Final = 60 * MIB
+BODY: Final = 40 * MIB
+LARGEST_BODY: Final = 64 * MIB - 1024
 
 
 def varint(number: int) -> bytes:
@@ -42,6 +43,8 @@ def filled(part: bytes, body_bytes: int = BODY) -> bytes:
 HEAD: Final = span().SerializeToString()
 MINIMAL: Final = field(1, TRACE_ID) + field(2, SPAN_ID) + b"\x39" + NOW.to_bytes(8, "little")
 GOOD: Final = span({f"http.request.{i}": "a text" if i % 2 else i for i in range(9)}).SerializeToString()
+POINT: Final = b"\x19" + NOW.to_bytes(8, "little")
+ONES: Final = filled(b"\x01")
 EMPTY: Final = b"\x0a\x00"
 JSON_SPAN: Final = json.dumps(
     {
@@ -94,13 +97,9 @@ BOMBS: Final[dict[str, tuple[Signal, Encoding, Callable[[], bytes]]]] = {
         ),
         ("one text", Signal.TRACES, lambda: of_value(field(1, filled(b"x")))),
         ("one name", Signal.TRACES, lambda: of_span(field(5, filled("é".encode())))),
-        (
-            "buckets",
-            Signal.METRICS,
-            lambda: records(field(2, field(10, field(1, field(8, field(2, filled(b"\x01"))))))),
-        ),
+        ("buckets", Signal.METRICS, lambda: records(field(2, field(10, field(1, POINT + field(8, field(2, ONES))))))),
         ("attributes of many spans", Signal.TRACES, lambda: records(filled(field(2, HEAD + b"\x4a\x00" * 9_999)))),
-        ("good spans", Signal.TRACES, lambda: records(filled(field(2, GOOD)))),
+        ("good spans", Signal.TRACES, lambda: records(filled(field(2, GOOD), LARGEST_BODY))),
         ("JSON list", Signal.TRACES, lambda: b"[" + filled(b"{},") + b"{}]"),
         ("JSON spans", Signal.TRACES, lambda: json_records(filled(b"{},"), b"{}")),
         ("JSON unknown list", Signal.TRACES, lambda: b'{"x":[' + filled(b"{},") + b"{}]}"),
@@ -109,7 +108,7 @@ BOMBS: Final[dict[str, tuple[Signal, Encoding, Callable[[], bytes]]]] = {
         ("JSON brackets", Signal.TRACES, lambda: b'{"x":' + filled(b"[")),
         ("JSON text", Signal.TRACES, lambda: json_records(JSON_SPAN.replace(b"a text", filled(b"x"), 1))),
         ("JSON blanks", Signal.TRACES, lambda: b"{" + filled(b" ")),
-        ("JSON good spans", Signal.TRACES, lambda: json_records(filled(JSON_SPAN + b","), JSON_SPAN)),
+        ("JSON good spans", Signal.TRACES, lambda: json_records(filled(JSON_SPAN + b",", LARGEST_BODY), JSON_SPAN)),
     )
 }
 
