@@ -227,6 +227,15 @@ class TestInsert:
 
 
 class TestFetch:
+    async def test_many_rows_are_as_exact_as_few(self, reader: Store) -> None:
+        """They are finished elsewhere, so that nobody waits for it."""
+        sql = "SELECT number AS n, number / 2 AS half FROM numbers({count:UInt32})"
+        few = await reader.fetch(sql, {"count": 10}, limits=LIMITS)
+        many = await reader.fetch(sql, {"count": LIMITS.rows}, limits=LIMITS)
+        assert many[:10] == few
+        assert [(row["n"], row["half"]) for row in many] == [(number, number / 2) for number in range(LIMITS.rows)]
+        assert {type(row["half"]) for row in many} == {float}
+
     @pytest.mark.parametrize("text", AWKWARD.values(), ids=AWKWARD)
     async def test_a_string_parameter_arrives_as_it_is(self, reader: Store, text: str) -> None:
         sql = "SELECT {value:String} AS value, length({value:String}) AS size"
