@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -85,6 +85,12 @@ class SpoolSettings(_Section):
     )
 
 
+def _not_reserved(database: str) -> str:
+    if database.lower() in ("system", "information_schema"):
+        raise ValueError(f"clickhouse.database = {database!r} is ClickHouse's own; choose another name")
+    return database
+
+
 class ClickHouseSettings(_Section):
     """The store."""
 
@@ -93,7 +99,7 @@ class ClickHouseSettings(_Section):
     url: str = Field("http://localhost:8123", description="HTTP address in mode `server`.")
     user: str = Field("default", description="User in mode `server`.")
     password: SecretStr = Field(SecretStr(""), description="Password in mode `server`.")
-    database: str = Field(
+    database: Annotated[str, AfterValidator(_not_reserved)] = Field(
         "telemetry", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$", description="Database of every table and view."
     )
     cluster: str = Field(

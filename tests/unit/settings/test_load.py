@@ -76,6 +76,7 @@ def test_names_without_a_double_underscore_are_not_settings() -> None:
         ({"RAK_CLICKHOUSE__CONNECTION_TIMEOUT_SECONDS": "nan"}, ["clickhouse.connection_timeout_seconds"]),
         ({"RAK_CLICKHOUSE__MODE": "cloud"}, ["clickhouse.mode"]),
         ({"RAK_CLICKHOUSE__DATABASE": "a; DROP"}, ["clickhouse.database"]),
+        ({"RAK_CLICKHOUSE__DATABASE": "System"}, ["clickhouse.database", "System"]),
         ({"RAK_SERVER__A__B": "1"}, ["RAK_SERVER__A__B"]),
         ({"RAK_SERVER__HOST": "0.0.0.0"}, ["server.host", "access.allow_anonymous"]),
         ({"RAK_SERVER__FOO": "1", "RAK_SERVER__BATCH_SIZE": "-1"}, ["server.foo", "server.batch_size"]),
