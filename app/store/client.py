@@ -40,7 +40,7 @@ READ_GRACE_SECONDS = 5.0
 # Below the server's own keep-alive (10 to 30 s), so that it is not the server who closes a connection we write to.
 _IDLE_SECONDS = 5.0
 
-# More take longer than others should wait for the event loop: 10,000 spans are 150 ms.
+# More take longer than others should wait for the event loop: 10,000 rows of 55 columns are 80 ms on an idle machine.
 _QUICK_ROWS = 1_000
 
 _UNKNOWN_DATABASE = 81
