@@ -44,7 +44,7 @@ HEAD: Final = span().SerializeToString()
 MINIMAL: Final = field(1, TRACE_ID) + field(2, SPAN_ID) + b"\x39" + NOW.to_bytes(8, "little")
 GOOD: Final = span({f"http.request.{i}": "a text" if i % 2 else i for i in range(9)}).SerializeToString()
 POINT: Final = b"\x19" + NOW.to_bytes(8, "little")
-ONES: Final = filled(b"\x01")
+ONE: Final = b"\x01"
 EMPTY: Final = b"\x0a\x00"
 JSON_SPAN: Final = json.dumps(
     {
@@ -97,7 +97,11 @@ BOMBS: Final[dict[str, tuple[Signal, Encoding, Callable[[], bytes]]]] = {
         ),
         ("one text", Signal.TRACES, lambda: of_value(field(1, filled(b"x")))),
         ("one name", Signal.TRACES, lambda: of_span(field(5, filled("é".encode())))),
-        ("buckets", Signal.METRICS, lambda: records(field(2, field(10, field(1, POINT + field(8, field(2, ONES))))))),
+        (
+            "buckets",
+            Signal.METRICS,
+            lambda: records(field(2, field(10, field(1, POINT + field(8, field(2, filled(ONE))))))),
+        ),
         ("attributes of many spans", Signal.TRACES, lambda: records(filled(field(2, HEAD + b"\x4a\x00" * 9_999)))),
         ("good spans", Signal.TRACES, lambda: records(filled(field(2, GOOD), LARGEST_BODY))),
         ("JSON list", Signal.TRACES, lambda: b"[" + filled(b"{},") + b"{}]"),
