@@ -346,8 +346,11 @@ def test_a_large_record_over_a_limit_is_rejected_by_the_name_it_has_in_a_small_o
     whole = decode_protobuf(signal, body, bounds(**limits), large_bytes=WHOLE)
     with pieces_of(200):
         apart = decode_protobuf(signal, body, bounds(**limits), large_bytes=-1)
+        within = {name: 600 if name == "max_value_bytes" else most + 1 for name, most in limits.items()}
+        taken = decode_protobuf(signal, body, bounds(**within), large_bytes=-1)
     assert apart.rejections.counts == whole.rejections.counts == {reason: 1}
     assert detail in apart.rejections.examples[reason]
+    assert (taken.rows, taken.rejections.message) == (1, "")
 
 
 def test_ids_and_times_are_judged_before_sizes() -> None:
@@ -556,10 +559,10 @@ def test_a_large_json_record_of_too_many_fields_is_rejected_by_name() -> None:
     """What stands in texts does not count."""
     values = [{"key": "k", "value": {"arrayValue": {"values": [{}] * 100_000}}}]
     texts = [{"key": "k", "value": {"stringValue": "{,[" * 100_000}}]
-    spans = [SPAN | {"attributes": values}, SPAN | {"attributes": texts}]
+    spans = [SPAN | {"attributes": values}, SPAN | {"attributes": texts}, SPAN | {"unknown": ["x,"] * 100_000}]
     tree = {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}
     chunk = decode_json(Signal.TRACES, json.dumps(tree).encode(), bounds(max_fields=150_000), large_bytes=-1)
-    assert (chunk.rows, dict(chunk.rejections.counts)) == (1, {"too_many_fields": 1})
+    assert (chunk.rows, dict(chunk.rejections.counts)) == (2, {"too_many_fields": 1})
 
 
 def test_brackets_that_never_end_are_refused() -> None:

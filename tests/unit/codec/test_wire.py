@@ -166,12 +166,7 @@ def test_taken_apart_a_body_means_the_same(chance: random.Random) -> None:
             parse(ExportTraceServiceRequest, bytes(data), 32)
         return
     expected.DiscardUnknownFields()
-    try:
-        taken = apart(ExportTraceServiceRequest(), bytes(data))
-    except Undecodable as refused:
-        # Groups are the one thing that is not taken apart.
-        assert "wire type 3" in str(refused)  # noqa: PT017 - most bodies raise nothing
-        return
+    taken = apart(ExportTraceServiceRequest(), bytes(data))
     taken.DiscardUnknownFields()
     assert taken == expected
 
