@@ -6,7 +6,7 @@ messages, so memory and the time that one call holds the interpreter do not depe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -112,15 +112,3 @@ def points_of(metric: Metric) -> Sequence[Any]:
 def too_many(noun: str, max_records: int) -> TooLarge:
     """The refusal of a request for the number of its records, or of what they stand in."""
     return TooLarge(f"the request holds more than {max_records} {noun}, limits.max_records is {max_records}")
-
-
-def counted(parts: Iterable[Part], noun: str, max_records: int) -> Iterator[Part]:
-    """The parts, up to a number.
-
-    Raises:
-        TooLarge: There are more.
-    """
-    for number, part in enumerate(parts, 1):
-        if number > max_records:
-            raise too_many(noun, max_records)
-        yield part

@@ -115,8 +115,7 @@ class RecordReader(ABC, Generic[Record]):
             is_large: Whether it may hold more than memory is good for: its rows are weighed then as they come.
 
         Raises:
-            Undecodable: It is not OTLP, or a value is nested too deep, also in a record that is rejected for another
-                reason and in one that has been parsed.
+            Undecodable: It is not OTLP, or a value is nested too deep.
             TooLarge: Its rows are more, or take more memory, than the limits allow.
         """
         for group in groups:

@@ -1,7 +1,8 @@
 """The reference decoder: the executable specification that faster decoders are judged by, and their fallback.
 
-Clear before fast. What it does stands in the modules it calls: `json_reader` and `wire` (bytes to messages),
-`traces`, `metrics`, `logs` (messages to rows), `values` (notation), `genai`, `series` and `reasons`.
+Clear before fast. What it does stands in the modules it calls: `json_reader` and `wire` (bytes to messages), `split`,
+`json_split` and `sizes` (the same for large bodies), `traces`, `metrics`, `logs` (messages to rows), `values`
+(notation), `genai`, `series` and `reasons`.
 """
 
 from __future__ import annotations
