@@ -62,7 +62,7 @@ class ServerSettings(_Section):
     max_request_bytes: int = Field(64 * MIB, ge=1024, description="Largest body as sent, HTTP and gRPC alike.")
     max_decompressed_bytes: int = Field(64 * MIB, ge=1024, description="Largest body after decompression.")
     max_buffer_bytes: int = Field(
-        512 * MIB,
+        1 * GIB,
         ge=1 * MIB,
         description="Memory for telemetry being read or waiting for ClickHouse; beyond: 429.",
     )

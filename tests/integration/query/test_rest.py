@@ -318,7 +318,8 @@ def test_services_are_walked_by_name(door: Door) -> None:
 def test_operations_have_counts_and_durations(door: Door) -> None:
     """By span name and kind."""
     items = door.items("/api/v1/services/quiet/operations", **WINDOW)
-    assert [(item["span_name"], item["span_kind"], item["span_count"]) for item in items] == [
+    planted = [item for item in items if item["span_name"] != "added"]  # by the tests that insert meanwhile
+    assert [(item["span_name"], item["span_kind"], item["span_count"]) for item in planted] == [
         (f"GET /{number}", "SERVER", QUIET // 4) for number in range(4)
     ]
     assert items[0]["p95_duration_ns"] == items[0]["avg_duration_ns"] == items[0]["max_duration_ns"] == 1_000_000
