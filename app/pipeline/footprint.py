@@ -2,7 +2,7 @@
 
 Python's columns take two to thirty times their body: an empty log record of 23 bytes takes 500, one with 2 kB of text
 2,600. So neither bytes nor rows tell alone; texts, rows, attributes and list items together do. The weights were fitted
-to the corpus and to generated requests (docs/decisions/0010-buffer-accounting.md) and are held to the truth by
+to the corpus and to generated requests (docs/decisions/0004-buffer-accounting.md) and are held to the truth by
 tests/unit/pipeline/test_footprint.py.
 """
 
