@@ -258,6 +258,8 @@ def spans() -> ExportTraceServiceRequest:
     exact.links.add(trace_id=(7).to_bytes(16, "big"), span_id=(8).to_bytes(8, "big"), attributes=pairs({"l": 1}))
     for number in range(QUIET):  # two at each instant
         made.add("quiet", f"GET /{number % 4}", 0x1000 + number, 1, at=1000 + number // 2, kind=2, n=number)
+        # The same under another name, for tests that insert while they walk.
+        made.add("watched", f"GET /{number % 4}", 0x9000 + number, 1, at=1000 + number // 2, kind=2, n=number)
     for number, evil in enumerate(EVIL):
         made.add("evil", evil, 0x2000 + number, 1, at=2000 + number, text=evil, session__id=evil, user__id=evil)
     return made.request
