@@ -52,8 +52,8 @@ _log = structlog.stdlib.get_logger(__name__)
 # (p99 156-334 ms instead of 66-93 ms beside large bodies, at the same CPU).
 _SWITCH_SECONDS = 0.0005
 # Decoded rows are many objects without cycles, and Python's default of 700 walks them again and again. Set for the
-# loop's sake: those walks held the interpreter for 0.5-0.8 s beside large bodies. The gain in CPU a span is not settled:
-# in three alternating pairs on a noisy machine it took 0.96, 0.97 and 0.69 of the default's.
+# loop's sake: those walks held the interpreter for 0.5-0.8 s beside large bodies. The gain in CPU a span is not
+# settled: in three alternating pairs on a noisy machine it took 0.96, 0.97 and 0.69 of the default's.
 _COLLECTIONS = (100_000, 50, 100)
 _PING_SECONDS = 1.0
 # One late answer on a busy machine is no outage, and what comes in meanwhile waits in memory anyway.
